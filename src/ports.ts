@@ -1,0 +1,196 @@
+/** What the replica needs of the world, as interfaces only. `adapters/` has them for real machines and for tests. */
+import type { ReplyMessage, RequestMessage } from "./raft/message.ts";
+import type { Entry, HardState, Index, NodeId, SnapshotMeta, Term } from "./raft/types.ts";
+import type { Persist } from "./raft/step.ts";
+
+/** Time and turns of the event loop. */
+export interface Clock {
+  /** Monotonic milliseconds (fractions allowed). */
+  now(): number;
+  /** Wall-clock milliseconds since 1970; compared with `now` to notice a suspended process. */
+  wallNow(): number;
+  /** Calls back once, at or after `at` on the scale of `now`. Returns a function that cancels it. */
+  timer(at: number, callback: () => void): () => void;
+  /** Resolves in a later turn of the event loop, after pending I/O had its chance. */
+  yield(): Promise<void>;
+}
+
+/** An open file. Offsets and lengths are bytes. Every method rejects with the system's error. */
+export interface File {
+  /** Bytes read; fewer than asked only at the file's end. */
+  read(offset: number, length: number): Promise<Uint8Array>;
+  /** Writes the buffers one behind the other, all of them. */
+  writev(buffers: readonly Uint8Array[], offset: number): Promise<void>;
+  datasync(): Promise<void>;
+  truncate(length: number): Promise<void>;
+  size(): Promise<number>;
+  close(): Promise<void>;
+}
+
+/** The lowest port: all access to a disk goes through it, so that a test can lose what was not synced. */
+export interface FileSystem {
+  /** `create` fails where the file exists; `write` and `read` where it doesn't. */
+  open(path: string, mode: "read" | "write" | "create"): Promise<File>;
+  rename(from: string, to: string): Promise<void>;
+  remove(path: string): Promise<void>;
+  /** Names in a directory, sorted; rejects where it doesn't exist. */
+  list(directory: string): Promise<string[]>;
+  /** Creates a directory and its parents; no error where it exists. */
+  makeDirectory(path: string): Promise<void>;
+  syncDirectory(path: string): Promise<void>;
+  /**
+   * Takes an exclusive lock that dies with the process. Returns the release.
+   * @throws {DataDirectoryRefused} where another process holds it.
+   */
+  lock(path: string): Promise<() => Promise<void>>;
+}
+
+/** What a WAL held when it was opened. `logStart` is the chain's end before `entries[0]`. */
+export interface RecoveredLog {
+  readonly hardState: HardState;
+  readonly logStart: { readonly index: Index; readonly term: Term; readonly crc: number };
+  readonly entries: readonly Entry[];
+}
+
+/** The part of a write that goes to disk. */
+export type WalWrite = Pick<Persist, "hardState" | "reset" | "truncateFrom" | "entries">;
+
+/** The write-ahead log. Writes become durable in the order they were appended; one fsync may complete many. */
+export interface Wal {
+  /** Resolves when this write and all before it are durable. @throws {DiskFailure} once, and for ever after. */
+  append(write: WalWrite): Promise<void>;
+  /** Entries before `index` will not be asked for again. May remove files; durable writes are unaffected. */
+  compactBefore(index: Index): Promise<void>;
+  /** Waits for what was appended, then closes. */
+  close(): Promise<void>;
+}
+
+/** A snapshot being received. Bytes arrive in order; what was written can be resumed from `offset`. */
+export interface StagedSnapshot {
+  /** Bytes held so far. */
+  readonly offset: number;
+  write(bytes: Uint8Array): Promise<void>;
+  /** Checks the whole of it and makes it durable under a temporary name. @throws {MalformedBytes} */
+  finish(): Promise<SnapshotMeta>;
+  discard(): Promise<void>;
+}
+
+/** A snapshot file as it is, for sending. Stays readable until closed, also when a newer one replaces it. */
+export interface SnapshotFile {
+  readonly meta: SnapshotMeta;
+  readonly size: number;
+  read(offset: number, length: number): Promise<Uint8Array>;
+  close(): Promise<void>;
+}
+
+/** Durable snapshots of the state machine; the newest counts. */
+export interface SnapshotStore {
+  /** The newest durable one, or null. */
+  latest(): SnapshotMeta | null;
+  /** Writes one from the machine's chunks, durable and read back when this resolves; older ones are then removed. */
+  write(meta: SnapshotMeta, chunks: AsyncIterable<Uint8Array>): Promise<void>;
+  /** The machine's chunks of the newest, checked as they are read. @throws {CorruptData} */
+  read(): AsyncIterable<Uint8Array>;
+  /** Opens the newest for sending, or null where there is none. */
+  openFile(): Promise<SnapshotFile | null>;
+  /** Begins or resumes receiving the snapshot that is `size` bytes long and stands for `index` and `term`. */
+  stage(
+    identity: { readonly index: Index; readonly term: Term; readonly size: number },
+  ): Promise<StagedSnapshot>;
+  /** Puts a finished staged snapshot in place of the newest. Durable when this resolves. */
+  install(meta: SnapshotMeta): Promise<void>;
+}
+
+/** A follower's request on a client's behalf, answered by the leader. */
+export type ForwardReply =
+  /** Applied at `index`; `result` is the machine's, encoded. */
+  | {
+    readonly type: "applied";
+    readonly index: Index;
+    readonly term: Term;
+    readonly result: Uint8Array;
+  }
+  /** Nothing was appended, or what was appended is certainly void. */
+  | { readonly type: "notApplied"; readonly reason: "no_leader" | "not_ready" | "overloaded" }
+  | { readonly type: "unknown" };
+
+/** A piece of a snapshot on its way. `offset` is where `bytes` begin in the file of `size` bytes. */
+export interface SnapshotChunk {
+  readonly from: NodeId;
+  readonly to: NodeId;
+  readonly term: Term;
+  readonly index: Index;
+  readonly snapshotTerm: Term;
+  readonly size: number;
+  readonly offset: number;
+  readonly bytes: Uint8Array;
+}
+/** How many bytes the receiver now holds: where to go on. `refused` ends the transfer. */
+export interface SnapshotChunkReply {
+  readonly offset: number;
+  readonly refused: boolean;
+}
+
+/** Requests to peers. A reply is the response to its request. */
+export interface Transport {
+  /** @throws {PeerUnreachable} after `timeoutMs` at the latest. */
+  request(message: RequestMessage, timeoutMs: number): Promise<ReplyMessage>;
+  /** Hands a command to the leader. @throws {PeerUnreachable} */
+  forward(to: NodeId, command: Uint8Array, timeoutMs: number): Promise<ForwardReply>;
+  /** An empty chunk asks where to begin. @throws {PeerUnreachable} */
+  sendChunk(chunk: SnapshotChunk, timeoutMs: number): Promise<SnapshotChunkReply>;
+  /** Where members are, whenever that changes. */
+  setUrls(urls: Readonly<Record<NodeId, string>>): void;
+  close(): void;
+}
+
+/** What a transport delivers to. `Replica` implements it. */
+export interface PeerHandler {
+  receive(message: RequestMessage): Promise<ReplyMessage>;
+  forwarded(command: Uint8Array, timeoutMs: number): Promise<ForwardReply>;
+  receiveChunk(chunk: SnapshotChunk): Promise<SnapshotChunkReply>;
+}
+
+/** A state machine's frozen state: O(1) to take, written out later in slices while the machine goes on. */
+export interface StateSnapshot {
+  /** Slices of bounded size (about 64 KiB), in a deterministic order. */
+  chunks(): Iterable<Uint8Array>;
+}
+
+/** The replicated state: the same entries give the same bytes on every replica. */
+export interface StateMachine<Result> {
+  /** Applies one command. Deterministic; throws only for a defect, and then the replica halts. */
+  apply(entry: Entry): Result;
+  snapshot(): StateSnapshot;
+  /** Replaces the whole state. @throws {MalformedBytes} and then the old state stands. */
+  restore(chunks: AsyncIterable<Uint8Array>): Promise<void>;
+  /** A result on its way back to a follower that forwarded the command. */
+  encodeResult(result: Result): Uint8Array;
+  /** @throws {MalformedBytes} */
+  decodeResult(bytes: Uint8Array): Result;
+}
+
+export type LogLevel = "debug" | "info" | "warn" | "error";
+/** One JSON object a line; never blocks, never throws. */
+export type Logger = (
+  level: LogLevel,
+  message: string,
+  fields?: Readonly<Record<string, unknown>>,
+) => void;
+
+/** What the replica reports as it happens; metrics and the command line listen. Every method must return at once. */
+export interface ReplicaObserver {
+  roleChanged(
+    status: {
+      readonly id: NodeId;
+      readonly role: string;
+      readonly term: Term;
+      readonly leader: NodeId | null;
+    },
+  ): void;
+  /** A WAL write became durable after `seconds`. */
+  persisted(seconds: number, bytes: number): void;
+  /** A proposal was applied (`ok`), refused, or its fate is unknown, after `seconds`. */
+  proposalEnded(outcome: "ok" | "not_applied" | "unknown", seconds: number): void;
+  snapshotWritten(seconds: number, index: Index): void;
+}
