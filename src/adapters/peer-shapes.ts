@@ -1,0 +1,145 @@
+/** The shapes of peer messages, for valibot. Strict: a field that is not named here is an error. */
+import * as v from "valibot";
+import type { ForwardReply, SnapshotChunk, SnapshotChunkReply } from "../ports.ts";
+import type { Append, ReplyMessage, RequestMessage } from "../raft/message.ts";
+
+type Shape<Output> = v.GenericSchema<unknown, Output>;
+type Of<Union extends { readonly type: string }, Type extends Union["type"]> = Extract<
+  Union,
+  { readonly type: Type }
+>;
+
+/** Members of one configuration, in each of its lists. */
+const MEMBERS_MAX = 128;
+const URL_LENGTH_MAX = 2048;
+/** Ten minutes; no sender waits longer. */
+const FORWARD_TIMEOUT_MS_MAX = 600_000;
+
+const nodeId = v.pipe(
+  v.string(),
+  v.regex(/^[A-Za-z0-9._-]{1,64}$/, "not a node id: 1–64 of A-Z a-z 0-9 . _ -"),
+);
+const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+const crc = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(0xffff_ffff));
+const bytes = v.instance(Uint8Array);
+
+const header = { from: nodeId, to: nodeId, term: count, id: count };
+
+const memberIds = v.pipe(
+  v.array(nodeId),
+  v.maxLength(MEMBERS_MAX),
+  v.check((ids) => new Set(ids).size === ids.length, "a member that comes twice"),
+);
+const configuration = v.strictObject({
+  voters: v.pipe(memberIds, v.minLength(1)),
+  outgoing: memberIds,
+  learners: memberIds,
+  urls: v.pipe(
+    v.array(v.strictTuple([nodeId, v.pipe(v.string(), v.maxLength(URL_LENGTH_MAX))])),
+    v.maxLength(3 * MEMBERS_MAX),
+    v.transform((pairs): Record<string, string> => Object.fromEntries(pairs)),
+  ),
+});
+const meta = v.strictObject({ index: count, term: count, crc, configuration });
+
+/** As it travels: `entries` are records, still to be decoded. */
+export const appendShape: Shape<Omit<Append, "entries"> & { readonly entries: Uint8Array }> = v
+  .strictObject({
+    type: v.literal("append"),
+    ...header,
+    previousIndex: count,
+    previousTerm: count,
+    previousCrc: crc,
+    commit: count,
+    entries: bytes,
+  });
+
+const lastEntry = { lastIndex: count, lastTerm: count };
+
+/** The shape of each request but `append`. */
+export const requestShapes: {
+  readonly [Type in Exclude<RequestMessage["type"], "append">]: Shape<Of<RequestMessage, Type>>;
+} = {
+  preVote: v.strictObject({ type: v.literal("preVote"), ...header, ...lastEntry }),
+  vote: v.strictObject({
+    type: v.literal("vote"),
+    ...header,
+    ...lastEntry,
+    transfer: v.boolean(),
+  }),
+  heartbeat: v.strictObject({
+    type: v.literal("heartbeat"),
+    ...header,
+    commit: count,
+    round: count,
+  }),
+  installSnapshot: v.strictObject({ type: v.literal("installSnapshot"), ...header, meta }),
+  timeoutNow: v.strictObject({ type: v.literal("timeoutNow"), ...header }),
+  readIndex: v.strictObject({
+    type: v.literal("readIndex"),
+    ...header,
+    level: v.picklist(["linearizable", "lease"]),
+  }),
+};
+
+/** The shape of the reply to each request. */
+export const replyShapes: {
+  readonly [Type in RequestMessage["type"]]: Shape<Of<ReplyMessage, `${Type}Reply`>>;
+} = {
+  preVote: v.strictObject({ type: v.literal("preVoteReply"), ...header, granted: v.boolean() }),
+  vote: v.strictObject({ type: v.literal("voteReply"), ...header, granted: v.boolean() }),
+  append: v.strictObject({
+    type: v.literal("appendReply"),
+    ...header,
+    success: v.boolean(),
+    match: count,
+    rejectedIndex: count,
+    conflictTerm: count,
+    conflictIndex: count,
+  }),
+  heartbeat: v.strictObject({ type: v.literal("heartbeatReply"), ...header, round: count }),
+  installSnapshot: v.strictObject({
+    type: v.literal("installSnapshotReply"),
+    ...header,
+    success: v.boolean(),
+    match: count,
+  }),
+  timeoutNow: v.strictObject({ type: v.literal("timeoutNowReply"), ...header }),
+  readIndex: v.strictObject({
+    type: v.literal("readIndexReply"),
+    ...header,
+    index: v.nullable(count),
+    indexTerm: count,
+  }),
+};
+
+export const forwardShape: Shape<{ readonly timeoutMs: number; readonly command: Uint8Array }> = v
+  .strictObject({
+    timeoutMs: v.pipe(v.number(), v.minValue(0), v.maxValue(FORWARD_TIMEOUT_MS_MAX)),
+    command: bytes,
+  });
+
+export const forwardReplyShape: Shape<ForwardReply> = v.variant("type", [
+  v.strictObject({ type: v.literal("applied"), index: count, term: count, result: bytes }),
+  v.strictObject({
+    type: v.literal("notApplied"),
+    reason: v.picklist(["no_leader", "not_ready", "overloaded"]),
+  }),
+  v.strictObject({ type: v.literal("unknown") }),
+]);
+
+export const chunkShape: Shape<SnapshotChunk> = v.strictObject({
+  from: nodeId,
+  to: nodeId,
+  term: count,
+  index: count,
+  snapshotTerm: count,
+  size: count,
+  offset: count,
+  bytes,
+});
+
+export const chunkReplyShape: Shape<SnapshotChunkReply> = v.strictObject({
+  offset: count,
+  refused: v.boolean(),
+});
