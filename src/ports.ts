@@ -35,7 +35,7 @@ export interface FileSystem {
   remove(path: string): Promise<void>;
   /** Names in a directory, sorted; rejects where it doesn't exist. */
   list(directory: string): Promise<string[]>;
-  /** Creates a directory and its parents; no error where it exists. */
+  /** Creates a directory and its parents, durable when this resolves; no error where it exists. */
   makeDirectory(path: string): Promise<void>;
   syncDirectory(path: string): Promise<void>;
   /**
