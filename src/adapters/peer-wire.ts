@@ -14,6 +14,7 @@ import { type CborLimits, decodeCbor, encodeCbor } from "../cbor.ts";
 import { MalformedBytes } from "../errors.ts";
 import type { ForwardReply, SnapshotChunk, SnapshotChunkReply } from "../ports.ts";
 import type { ReplyMessage, RequestMessage } from "../raft/message.ts";
+import type { NodeId } from "../raft/types.ts";
 import { decodeRecords, type RecordLimits } from "./log-record.ts";
 import {
   appendShape,
@@ -59,6 +60,47 @@ export interface ForwardRequest {
   readonly command: Uint8Array;
   /** How long the sender will wait for the answer, in milliseconds. */
   readonly timeoutMs: number;
+}
+
+/** One request and its response, as their signatures name them. `from` asks, `to` answers. */
+export interface PeerExchange {
+  readonly from: NodeId;
+  readonly to: NodeId;
+  readonly path: string;
+  readonly nonce: string;
+}
+
+/** Says who a message comes from and for whom it is, and checks it. `peer-signature.ts` implements it. */
+export interface PeerAuthenticator {
+  /** Headers for a request. */
+  sealRequest(to: NodeId, path: string, body: Uint8Array): {
+    readonly headers: Readonly<Record<string, string>>;
+    readonly exchange: PeerExchange;
+  };
+  /** Checks a request. `refused` says what is wrong with it. Takes each request once: the same again is refused. */
+  openRequest(
+    headers: HeaderReader,
+    path: string,
+    body: Uint8Array,
+  ): PeerExchange | { readonly refused: string };
+  /** Headers for the response to a request that was checked. */
+  sealReply(
+    exchange: PeerExchange,
+    status: number,
+    body: Uint8Array,
+  ): Readonly<Record<string, string>>;
+  /** Whether a response was sealed for this request by a holder of a secret; always, where there is no secret. */
+  isReplyAuthentic(
+    exchange: PeerExchange,
+    status: number,
+    headers: HeaderReader,
+    body: Uint8Array,
+  ): boolean;
+}
+
+/** The part of `Headers` that is needed. */
+export interface HeaderReader {
+  get(name: string): string | null;
 }
 
 const NO_BYTES = new Uint8Array(0);
