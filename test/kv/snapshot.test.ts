@@ -1,0 +1,196 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { encodeCbor } from "../../src/cbor.ts";
+import { MalformedBytes } from "../../src/errors.ts";
+import { encodeCommand } from "../../src/kv/command.ts";
+import { KvMachine } from "../../src/kv/machine.ts";
+import { chunkBytes } from "../../src/kv/snapshot.ts";
+import { randomFrom } from "./random.ts";
+
+const bytes = (text: string) => new TextEncoder().encode(text);
+
+function put(machine: KvMachine, key: string, value: Uint8Array, contentType = "text/plain"): void {
+  machine.apply({
+    payload: encodeCommand({ type: "put", key, value, contentType, conditions: [] }),
+  });
+}
+
+/** A store with a history: replaced, deleted and large values, keys of any bytes. */
+function filled(seed: number): KvMachine {
+  const random = randomFrom(seed);
+  const machine = new KvMachine();
+  for (let i = 0; i < 3000; i++) {
+    const key = String.fromCharCode(random(256), random(8), random(256));
+    if (random(5) === 0) {
+      machine.apply({ payload: encodeCommand({ type: "delete", key, conditions: [] }) });
+    } else {
+      put(machine, key, new Uint8Array(random(200)).fill(i), random(2) ? "text/x" : undefined);
+    }
+  }
+  put(machine, "large", new Uint8Array(300_000).fill(7));
+  return machine;
+}
+
+async function* asStream(chunks: Iterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  for (const chunk of chunks) yield await Promise.resolve(chunk);
+}
+
+function joined(chunks: Iterable<Uint8Array>): Uint8Array {
+  const pieces = [...chunks];
+  const whole = new Uint8Array(pieces.reduce((size, piece) => size + piece.length, 0));
+  let at = 0;
+  for (const piece of pieces) {
+    whole.set(piece, at);
+    at += piece.length;
+  }
+  return whole;
+}
+
+function contents(machine: KvMachine): unknown {
+  return [machine.store.revision, ...machine.store.list({ start: "", end: null })];
+}
+
+function frame(value: unknown): Uint8Array {
+  const body = encodeCbor(value);
+  const framed = new Uint8Array(4 + body.length);
+  new DataView(framed.buffer).setUint32(0, body.length);
+  framed.set(body, 4);
+  return framed;
+}
+
+describe("a snapshot", () => {
+  it("restores the same state, which gives the same bytes again", async () => {
+    const machine = filled(1);
+    const chunks = [...machine.snapshot().chunks()];
+    const other = new KvMachine();
+    put(other, "gone", bytes("x"));
+    await other.restore(asStream(chunks));
+    assert.deepEqual(contents(other), contents(machine));
+    assert.deepEqual(joined(other.snapshot().chunks()), joined(chunks));
+    put(machine, "next", bytes("1"));
+    put(other, "next", bytes("1"));
+    assert.deepEqual(other.store.get("next"), machine.store.get("next"));
+  });
+
+  it("comes in chunks of bounded size, also where a value is larger", () => {
+    const sizes = [...filled(1).snapshot().chunks()].map((chunk) => chunk.length);
+    assert.ok(sizes.length > 5);
+    assert.ok(Math.max(...sizes) <= chunkBytes);
+  });
+
+  it("is of the moment it was taken, whatever is applied while it is read", () => {
+    const machine = filled(2);
+    const expected = joined(machine.snapshot().chunks());
+    const snapshot = machine.snapshot();
+    const pieces: Uint8Array[] = [];
+    for (const chunk of snapshot.chunks()) {
+      pieces.push(chunk);
+      machine.apply({ payload: encodeCommand({ type: "deleteRange", start: "", end: "\x80" }) });
+      put(machine, `new${pieces.length % 3}`, bytes("x"));
+    }
+    assert.deepEqual(joined(pieces), expected);
+  });
+
+  it("does not depend on where its bytes are cut", async () => {
+    const machine = new KvMachine();
+    for (let i = 0; i < 40; i++) put(machine, `key${i}`, new Uint8Array(5000).fill(i));
+    const whole = joined(machine.snapshot().chunks());
+    for (const size of [5, 4096, whole.length]) {
+      const pieces: Uint8Array[] = [];
+      for (let at = 0; at < whole.length; at += size) pieces.push(whole.subarray(at, at + size));
+      const other = new KvMachine();
+      await other.restore(asStream(pieces));
+      assert.deepEqual(contents(other), contents(machine), `pieces of ${size}`);
+    }
+  });
+
+  it("of an empty store keeps its revision", async () => {
+    const machine = new KvMachine();
+    put(machine, "a", bytes("1"));
+    machine.apply({ payload: encodeCommand({ type: "delete", key: "a", conditions: [] }) });
+    const other = new KvMachine();
+    await other.restore(asStream(machine.snapshot().chunks()));
+    assert.deepEqual(contents(other), [2]);
+  });
+
+  it("is not tied to the buffers that it came in", async () => {
+    const machine = new KvMachine();
+    put(machine, "a", bytes("kept"));
+    const whole = joined(machine.snapshot().chunks());
+    const other = new KvMachine();
+    await other.restore(asStream([whole]));
+    whole.fill(0);
+    assert.deepEqual(other.store.get("a")?.value, bytes("kept"));
+  });
+});
+
+describe("a snapshot that is not valid leaves the old state as it was", () => {
+  const key = (text: string) => bytes(text);
+  const header = (revision: number, size: number) => ["holdfast-kv", 1, revision, size];
+  const item = (name: string, created = 1, revision = 1, version = 1) => [
+    key(name),
+    bytes("v"),
+    null,
+    created,
+    revision,
+    version,
+  ];
+  const cases: [string, unknown[]][] = [
+    ["nothing", []],
+    ["another format", [["other", 1, 0, 0]]],
+    ["another version", [["holdfast-kv", 2, 0, 0]]],
+    ["a negative revision", [header(-1, 0)]],
+    ["fewer items than said", [header(9, 2), [item("a")]]],
+    ["more items than said", [header(9, 1), [item("a"), item("b")]]],
+    ["keys out of order", [header(9, 2), [item("b"), item("a")]]],
+    ["keys out of order over batches", [header(9, 2), [item("b")], [item("a")]]],
+    ["a key twice", [header(9, 1), [item("a"), item("a")]]],
+    ["an empty key", [header(9, 1), [item("")]]],
+    ["a key too long", [header(9, 1), [item("a".repeat(2049))]]],
+    ["an item beyond the store's revision", [header(9, 1), [item("a", 10, 10)]]],
+    ["an item created after its change", [header(9, 1), [item("a", 5, 4, 2)]]],
+    ["a first version that was changed", [header(9, 1), [item("a", 4, 5, 1)]]],
+    ["more versions than revisions", [header(9, 1), [item("a", 4, 5, 3)]]],
+    ["version 0", [header(9, 1), [item("a", 4, 4, 0)]]],
+    ["created at 0", [header(9, 1), [item("a", 0, 0, 1)]]],
+    ["a bad content type", [header(9, 1), [[key("a"), bytes("v"), "a\n", 1, 1, 1]]]],
+    ["an item that is short", [header(9, 1), [[key("a"), bytes("v")]]]],
+    ["a batch that is no list", [header(9, 1), { a: 1 }]],
+  ];
+  for (const [name, frames] of cases) {
+    it(name, async () => {
+      const machine = new KvMachine();
+      put(machine, "old", bytes("state"));
+      const before = contents(machine);
+      await assert.rejects(machine.restore(asStream(frames.map(frame))), MalformedBytes);
+      assert.deepEqual(contents(machine), before);
+    });
+  }
+
+  it("one that ends too soon, at any byte", async () => {
+    const machine = new KvMachine();
+    put(machine, "a", bytes("1"));
+    put(machine, "b", bytes("2"));
+    const whole = joined(machine.snapshot().chunks());
+    for (let length = 0; length < whole.length; length++) {
+      const other = new KvMachine();
+      await assert.rejects(other.restore(asStream([whole.subarray(0, length)])), MalformedBytes);
+    }
+  });
+
+  it("one that claims a frame larger than any", async () => {
+    const huge = Uint8Array.of(0xff, 0xff, 0xff, 0xff);
+    await assert.rejects(new KvMachine().restore(asStream([huge])), MalformedBytes);
+  });
+
+  it("one whose stream fails", async () => {
+    const machine = new KvMachine();
+    put(machine, "old", bytes("state"));
+    async function* failing(): AsyncGenerator<Uint8Array> {
+      yield await Promise.resolve(frame(header(1, 1)));
+      throw new Error("disk");
+    }
+    await assert.rejects(machine.restore(failing()), /disk/);
+    assert.equal(machine.store.size, 1);
+  });
+});
