@@ -1,0 +1,180 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { nodeHelp, readNodeConfig } from "../../src/config.ts";
+import { environmentOf, flagOf, nodeOptions } from "../../src/config/options.ts";
+import { BadConfiguration } from "../../src/errors.ts";
+
+const secret = "0123456789abcdef0123456789abcdef";
+
+function refusal(flags: Record<string, string>, environment: Record<string, string> = {}): string {
+  try {
+    readNodeConfig(flags, environment);
+  } catch (error) {
+    assert.ok(error instanceof BadConfiguration);
+    assert.doesNotMatch(error.message, /\n/);
+    return error.message;
+  }
+  assert.fail(`accepted ${JSON.stringify(flags)}`);
+}
+
+describe("a node's configuration", () => {
+  it("has the documented defaults", () => {
+    assert.deepEqual(readNodeConfig({}, {}), {
+      id: "n1",
+      listen: { host: "127.0.0.1", port: 4001 },
+      advertise: "http://127.0.0.1:4001",
+      peers: { n1: "http://127.0.0.1:4001" },
+      data: "./data/n1",
+      storage: "file",
+      secret: null,
+      electionTimeoutMs: 500,
+      heartbeatIntervalMs: 50,
+      leaseReads: false,
+      maxClockDrift: 0.1,
+      snapshotEntries: 10_000,
+      snapshotBytes: 64 * 1024 * 1024,
+      trailingEntries: 1000,
+      maxValueBytes: 1024 * 1024,
+      requestTimeoutMs: 2000,
+      logLevel: "info",
+    });
+  });
+
+  it("takes the flag before the environment before the default", () => {
+    const environment = { HOLDFAST_ID: "n2", HOLDFAST_SNAPSHOT_ENTRIES: "7", HOLDFAST_SECRET: "" };
+    const config = readNodeConfig({ id: "n3" }, environment);
+    assert.equal(config.id, "n3");
+    assert.equal(config.data, "./data/n3");
+    assert.equal(config.snapshotEntries, 7);
+    assert.equal(config.secret, null);
+  });
+
+  it("reads durations, sizes, fractions and switches", () => {
+    const config = readNodeConfig({
+      electionTimeout: "1.5s",
+      heartbeatInterval: "250ms",
+      requestTimeout: "1m",
+      snapshotBytes: "64KiB",
+      maxValueBytes: "4096",
+      maxClockDrift: "0.02",
+      leaseReads: "true",
+    }, {});
+    assert.equal(config.electionTimeoutMs, 1500);
+    assert.equal(config.heartbeatIntervalMs, 250);
+    assert.equal(config.requestTimeoutMs, 60_000);
+    assert.equal(config.snapshotBytes, 65_536);
+    assert.equal(config.maxValueBytes, 4096);
+    assert.equal(config.maxClockDrift, 0.02);
+    assert.equal(config.leaseReads, true);
+  });
+
+  it("names the flag and what it takes for every value that it refuses", () => {
+    const bad: Record<keyof typeof nodeOptions, readonly string[]> = {
+      id: ["", "a b", "n/1", "x".repeat(65)],
+      listen: ["4001", ":4001", "127.0.0.1", "127.0.0.1:0", "127.0.0.1:65536", "[zz]:1", "h:1/x"],
+      advertise: [
+        "127.0.0.1:4001",
+        "ftp://a",
+        "http://a/b",
+        "http://u:p@a",
+        "http://a?b",
+        "http://",
+      ],
+      peers: ["", "n1", "n1=", "=http://a", "n1=http://127.0.0.1:4001,", "n 1=http://a"],
+      data: ["", "a\0b"],
+      storage: ["disk", "FILE"],
+      secret: ["short", `${secret},${secret}`],
+      electionTimeout: ["500", "0ms", "1.5", "-1s", "5m1s", "1e3ms", "0.5ms", "11m", "1 s", ".s"],
+      heartbeatInterval: ["", "0ms", "ms"],
+      leaseReads: ["yes", "ON"],
+      maxClockDrift: ["-0.1", "0.6", "10%", "NaN", ".1"],
+      snapshotEntries: ["0", "1.5", "1k", "-1"],
+      snapshotBytes: ["1", "64MB", "64mib", "1.0001KiB"],
+      trailingEntries: ["-1", "1000001"],
+      maxValueBytes: ["0", "9MiB"],
+      requestTimeout: ["2", "0s", "Infinitys"],
+      logLevel: ["trace", "INFO"],
+    };
+    for (const [name, values] of Object.entries(bad)) {
+      const option = nodeOptions[name as keyof typeof nodeOptions];
+      for (const value of values) {
+        const message = refusal({ [name]: value });
+        assert.ok(message.startsWith(`${flagOf(name)} takes ${option.takes}; got `), message);
+      }
+    }
+  });
+
+  it("names flag and variable where the environment is wrong", () => {
+    assert.match(
+      refusal({}, { HOLDFAST_ELECTION_TIMEOUT: "soon" }),
+      /^--election-timeout takes .*; HOLDFAST_ELECTION_TIMEOUT is "soon"$/,
+    );
+  });
+
+  it("keeps an odd value to one line, and a secret to itself", () => {
+    assert.match(refusal({ id: "a\nb" }), /got "a\\nb"$/);
+    assert.doesNotMatch(refusal({ secret: "hunter2" }), /hunter2/);
+  });
+
+  it("refuses a heartbeat of more than a third of the election timeout", () => {
+    const electionTimeout = "300ms";
+    assert.match(
+      refusal({ electionTimeout, heartbeatInterval: "101ms" }),
+      /^--heartbeat-interval /,
+    );
+    assert.equal(
+      readNodeConfig({ electionTimeout, heartbeatInterval: "100ms" }, {}).heartbeatIntervalMs,
+      100,
+    );
+  });
+
+  it("refuses peers that lack this node, and ids or URLs named twice", () => {
+    const [a, b] = ["http://127.0.0.1:4001", "http://127.0.0.1:4002"];
+    assert.match(refusal({ peers: `n2=${b}` }), /^--peers .*n1/);
+    assert.match(refusal({ peers: `n1=${a},n1=${b}` }), /^--peers /);
+    assert.match(refusal({ peers: `n1=${a},n2=${a}/` }), /^--peers /);
+    const { peers } = readNodeConfig({ peers: `n1=${a}/,__proto__=${b}` }, {});
+    assert.deepEqual(Object.entries(peers), [["n1", a], ["__proto__", b]]);
+  });
+
+  it("wants the advertised URL and the one among the peers to agree", () => {
+    const peers = "n1=http://127.0.0.1:4001,n2=http://127.0.0.1:4002";
+    assert.match(refusal({ peers, advertise: "http://127.0.0.1:4009" }), /^--advertise /);
+    assert.match(refusal({ peers, listen: "127.0.0.1:4002" }), /^--advertise /);
+    const named = readNodeConfig({ peers: "n1=http://localhost:4001" }, {});
+    assert.equal(named.advertise, "http://localhost:4001");
+    const mapped = readNodeConfig(
+      { peers: "n1=http://127.0.0.1:80", advertise: "http://127.0.0.1", listen: "127.0.0.1:4001" },
+      {},
+    );
+    assert.equal(mapped.advertise, "http://127.0.0.1");
+    assert.match(refusal({ listen: "0.0.0.0:4001", secret }), /^--advertise /);
+  });
+
+  it("requires a secret unless every URL is loopback", () => {
+    const peers = "n1=http://127.0.0.1:4001,n2=http://10.0.0.2:4001";
+    assert.match(refusal({ peers }), /^--secret .*10\.0\.0\.2/);
+    assert.match(refusal({ listen: "192.168.0.1:4001" }), /^--secret /);
+    assert.match(
+      refusal({ listen: "0.0.0.0:4001", advertise: "http://127.0.0.1:4001" }),
+      /^--secret /,
+    );
+    assert.equal(readNodeConfig({ peers, secret }, {}).secret, secret);
+    for (const host of ["127.8.9.1", "localhost", "[::1]"]) {
+      assert.equal(readNodeConfig({ listen: `${host}:4001` }, {}).secret, null);
+    }
+  });
+
+  it("does not take an id for a path out of the data directory", () => {
+    assert.match(refusal({ id: ".." }), /^--data /);
+    assert.equal(readNodeConfig({ id: "..", data: "/tmp/x" }, {}).data, "/tmp/x");
+  });
+
+  it("lists every flag, its variable and its default in the help", () => {
+    const help = nodeHelp();
+    for (const name of Object.keys(nodeOptions)) {
+      assert.ok(help.includes(`  ${flagOf(name)} `) && help.includes(environmentOf(name)), name);
+    }
+    assert.match(help, /default 500ms/);
+  });
+});
