@@ -13,6 +13,7 @@ import {
   writeFile,
 } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import process from "node:process";
 import type { DatabaseSync } from "node:sqlite";
 import { DataDirectoryRefused } from "../errors.ts";
 import type { File, FileSystem } from "../ports.ts";
