@@ -90,11 +90,16 @@ async function reopen(
   const segment = recovery.segments.at(-1);
   invariant(segment !== undefined, "a recovery without segments");
   const file = await fs.open(segment.path, "write");
-  const { lastFrame, salt } = recovery;
-  if (lastFrame !== null) await file.writev([lastFrame.bytes], lastFrame.offset);
-  await file.datasync();
-  await fs.syncDirectory(directory);
-  return { ...segment, file, salt };
+  try {
+    const { lastFrame, salt } = recovery;
+    if (lastFrame !== null) await file.writev([lastFrame.bytes], lastFrame.offset);
+    await file.datasync();
+    await fs.syncDirectory(directory);
+    return { ...segment, file, salt };
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
 }
 
 interface Waiting {

@@ -166,7 +166,8 @@ for (const { name, run } of implementations) {
         await wal.compactBefore(1000);
         await assert.rejects(wal.append(script.replace(70, 1, 1, { term: 3 })), InvariantViolation);
         await wal.close();
-        const { recovered } = await reopen();
+        const { wal: again, recovered } = await reopen();
+        await again.close();
         const kept = recovered.logStart.index;
         assert(kept >= 60, `the log still starts behind ${kept}`);
         assert.equal(recovered.entries.length, 80 - kept);
