@@ -2,7 +2,16 @@
  * What nodes say to each other. Every request gets exactly one reply, which travels as the HTTP response to it
  * and repeats its `id`; a reply therefore never outlives the process that asked.
  */
-import type { Entry, Index, NodeId, ReadLevel, RequestId, SnapshotMeta, Term } from "./types.ts";
+import type {
+  Entry,
+  Index,
+  Millis,
+  NodeId,
+  ReadLevel,
+  RequestId,
+  SnapshotMeta,
+  Term,
+} from "./types.ts";
 
 interface Header {
   readonly from: NodeId;
@@ -59,11 +68,18 @@ export interface AppendReply extends Header {
   readonly conflictIndex: Index;
 }
 
-/** Keeps the leader in office, confirms reads of `round`, and carries min(match, commit). */
+/**
+ * Keeps the leader in office, confirms reads of `round`, and carries min(match, commit). The rest tells the receiver
+ * how fresh its state is (see `freshness.ts`): the last round that its answer came for (0: none, or the leader is not
+ * certain of its commit yet), the leader's own commit, and how long ago, in milliseconds, the last confirmed round left.
+ */
 export interface Heartbeat extends Header {
   readonly type: "heartbeat";
   readonly commit: Index;
   readonly round: number;
+  readonly acknowledged: number;
+  readonly leaderCommit: Index;
+  readonly ageMs: Millis;
 }
 export interface HeartbeatReply extends Header {
   readonly type: "heartbeatReply";

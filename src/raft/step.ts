@@ -140,8 +140,6 @@ export interface RaftStatus {
   readonly configuration: Configuration;
   /** On a leader: what it knows of each member. Empty elsewhere. */
   readonly progress: readonly PeerStatus[];
-  /** On a leader: when it last heard from a quorum; on others: when it last heard from the leader. Null: never. */
-  readonly lastContact: Millis | null;
 }
 
 export interface PeerStatus {

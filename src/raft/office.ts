@@ -1,0 +1,54 @@
+/** What a leader and a candidate have for as long as they are that, as data; each part is its chapter's to change. */
+import type { Lease } from "./lease.ts";
+import type { Progress } from "./progress.ts";
+import type { Index, Millis, NodeId, RequestId, Term } from "./types.ts";
+
+/** A read that waits for its confirmation, ours or a follower's. */
+export interface PendingRead {
+  readonly from: NodeId;
+  readonly id: RequestId;
+  /** The commit index when it arrived, and that entry's term. */
+  readonly index: Index;
+  readonly indexTerm: Term;
+}
+
+/** A leader's office: everything in it ends with it. */
+export interface Leadership {
+  /** Requests before this one were sent in another office. */
+  readonly firstRequest: RequestId;
+  readonly since: Millis;
+  /** The empty entry that opened the term. */
+  readonly firstIndex: Index;
+  readonly progress: ReadonlyMap<NodeId, Progress>;
+  readonly lease: Lease;
+  uncommittedBytes: number;
+  heartbeatDue: Millis;
+  quorumCheckDue: Millis;
+  /** The last round of heartbeats that left, and the last that a quorum answered. */
+  round: number;
+  confirmedRound: number;
+  confirmedSentAt: Millis;
+  /** Rounds on their way, oldest first. */
+  rounds: { readonly round: number; readonly sentAt: Millis; readonly commit: Index }[];
+  /** Reads before the first commit of this term, reads for the next round, and reads that a round is to confirm. */
+  heldReads: PendingRead[];
+  waitingReads: PendingRead[];
+  confirmingReads: { readonly round: number; readonly read: PendingRead }[];
+  transfer: Transfer | null;
+}
+
+export interface Transfer {
+  readonly id: RequestId;
+  readonly target: NodeId;
+  readonly until: Millis;
+  /** Whether the target was told to campaign. */
+  told: boolean;
+}
+
+export interface Campaign {
+  /** Replies to earlier requests belong to another attempt. */
+  readonly firstRequest: RequestId;
+  readonly votes: Map<NodeId, boolean>;
+  /** The write that makes our own vote durable; null in a pre-vote, which promises nothing. */
+  readonly ownVoteSeq: number | null;
+}

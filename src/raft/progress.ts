@@ -1,0 +1,175 @@
+/**
+ * What a leader knows of one peer, and every transition of it.
+ *
+ * - `probe`: where the logs agree is not known, or the peer did not answer. One append at a time, from `next`, empty
+ *   while the peer doesn't answer; its success leads to `replicate`, its rejection moves `next` back.
+ * - `replicate`: the logs agree up to `match`, appends are pipelined, `next` runs ahead of the answers.
+ * - `snapshot`: the log no longer reaches back to `next`. No appends until the snapshot was answered or failed.
+ *
+ * Every request ends by one reply or by `unreachable`, and both name it: the window holds the requests that have
+ * had neither. Invariants: `match < next`; `match` never goes back.
+ */
+import { invariant } from "../assert.ts";
+import type { Index, Millis, RequestId } from "./types.ts";
+import type { RaftLimits } from "./step.ts";
+
+export class Progress {
+  #state: "probe" | "replicate" | "snapshot" = "probe";
+  #match: Index = 0;
+  #next: Index;
+  /** Appends without an answer yet, with their entries' bytes. */
+  readonly #window: Map<RequestId, number> = new Map();
+  #windowBytes = 0;
+  /** The one request whose answer ends this probe or this snapshot. */
+  #awaited: RequestId | null = null;
+  /** Not even a probe goes out before the next heartbeat interval or a sign of life. */
+  #paused = false;
+  #answering = true;
+  #lastAnswered: RequestId = 0;
+  #commitSent: Index = 0;
+
+  /** When a reply in this term last came. */
+  lastReply: Millis | null = null;
+  /** The last round of heartbeats that it answered. */
+  round = 0;
+
+  constructor(next: Index) {
+    this.#next = next;
+  }
+
+  get state(): "probe" | "replicate" | "snapshot" {
+    return this.#state;
+  }
+  get match(): Index {
+    return this.#match;
+  }
+  get next(): Index {
+    return this.#next;
+  }
+  /** False from `unreachable` until the next reply. */
+  get answering(): boolean {
+    return this.#answering;
+  }
+
+  /** Whether an append (or the snapshot in its stead) may leave now. */
+  ready(limits: RaftLimits): boolean {
+    switch (this.#state) {
+      case "probe":
+        return this.#awaited === null && !this.#paused;
+      case "replicate":
+        return this.#window.size < limits.inflightAppendsMax &&
+          this.#windowBytes < limits.inflightBytesMax;
+      case "snapshot":
+        return false;
+    }
+  }
+
+  /** Bytes that the next append may carry. */
+  room(limits: RaftLimits): number {
+    return Math.min(limits.appendBytesMax, limits.inflightBytesMax - this.#windowBytes);
+  }
+
+  /** Whether `commit` is news to the peer and no append is on its way, nor about to be, that could carry it. */
+  wantsNotice(commit: Index): boolean {
+    return this.#state === "replicate" && this.#window.size === 0 && this.#commitSent < commit;
+  }
+
+  /** An append left that reaches up to `last` and tells the peer of `commit`. */
+  appendSent(
+    request: RequestId,
+    append: { readonly last: Index; readonly bytes: number; readonly commit: Index },
+  ): void {
+    this.#window.set(request, append.bytes);
+    this.#windowBytes += append.bytes;
+    this.#commitSent = Math.max(this.#commitSent, Math.min(append.commit, append.last));
+    if (this.#state === "replicate") this.#next = append.last + 1;
+    else this.#awaited = request;
+  }
+
+  /** The offer of a snapshot left. */
+  snapshotSent(request: RequestId): void {
+    this.#state = "snapshot";
+    this.#awaited = request;
+  }
+
+  /** Any reply of this term came: the peer lives. */
+  answered(request: RequestId, now: Millis): void {
+    this.lastReply = now;
+    this.#lastAnswered = Math.max(this.#lastAnswered, request);
+    this.#answering = true;
+    this.#paused = false;
+  }
+
+  /** The peer's log agrees with ours up to `match`, durably; `firstIndex` is our log's. A late reply only raises `match`. */
+  accepted(request: RequestId, match: Index, firstIndex: Index): void {
+    const released = this.#release(request);
+    this.#match = Math.max(this.#match, match);
+    this.#next = Math.max(this.#next, this.#match + 1);
+    if (this.#state === "probe" && released !== "unknown") this.#becomeReplicate();
+    if (this.#state !== "snapshot") return;
+    if (this.#match >= firstIndex - 1) this.#becomeReplicate();
+    else if (released === "awaited") this.#becomeProbe(this.#match + 1);
+  }
+
+  /**
+   * The peer's log doesn't agree with ours at `rejected`; `next` is where to try. A stale rejection says nothing new:
+   * it speaks of what was since matched, or answers an append that an earlier probe has overtaken.
+   */
+  rejected(request: RequestId, rejected: Index, next: Index): void {
+    const released = this.#release(request);
+    const current = this.#state === "replicate" ? released === "pipelined" : released === "awaited";
+    if (!current || rejected <= this.#match) return;
+    this.#becomeProbe(Math.max(this.#match + 1, Math.min(next, rejected)));
+  }
+
+  /** The offered snapshot was refused: tried again after a pause. */
+  snapshotRefused(request: RequestId): void {
+    if (this.#release(request) !== "awaited" || this.#state !== "snapshot") return;
+    this.#becomeProbe(this.#match + 1);
+    this.#paused = true;
+  }
+
+  /** The request's answer will not come. A heartbeat's loss says nothing once a later request was answered. */
+  unreachable(request: RequestId): void {
+    const released = this.#release(request);
+    if (released === "unknown" && request < this.#lastAnswered) return;
+    this.#answering = false;
+    // What this probe or this snapshot awaits may still be answered.
+    if (this.#state !== "replicate" && released !== "awaited") return;
+    this.#becomeProbe(this.#match + 1);
+    this.#paused = true;
+  }
+
+  /** A heartbeat interval went by: a silent peer is probed once more. */
+  interval(): void {
+    this.#paused = false;
+  }
+
+  /** Takes `request` out of the window; says what it was. */
+  #release(request: RequestId): "awaited" | "pipelined" | "unknown" {
+    const bytes = this.#window.get(request);
+    if (bytes !== undefined) {
+      this.#window.delete(request);
+      this.#windowBytes -= bytes;
+    }
+    if (request === this.#awaited) {
+      this.#awaited = null;
+      return "awaited";
+    }
+    return bytes === undefined ? "unknown" : "pipelined";
+  }
+
+  #becomeProbe(next: Index): void {
+    invariant(next > this.#match, `next ${next} at or before match ${this.#match}`);
+    this.#state = "probe";
+    this.#next = next;
+    this.#awaited = null;
+    this.#commitSent = 0;
+  }
+
+  #becomeReplicate(): void {
+    this.#state = "replicate";
+    this.#next = this.#match + 1;
+    this.#awaited = null;
+  }
+}
