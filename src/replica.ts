@@ -1,0 +1,352 @@
+/**
+ * A replica: the consensus core, its disk and its state machine, and the requests of its clients.
+ *
+ * Requests of one turn of the event loop go to the core as one batch. A follower hands writes to the leader, one hop,
+ * and confirms reads with it. A command is proposed at most once: whether a request that failed may be sent again is
+ * in the error's type.
+ */
+import { NotApplied, OutcomeUnknown, PeerUnreachable } from "./errors.ts";
+import type {
+  ForwardReply,
+  PeerHandler,
+  SnapshotChunk,
+  SnapshotChunkReply,
+  StateMachine,
+} from "./ports.ts";
+import type { ReplyMessage, RequestMessage } from "./raft/message.ts";
+import type { Answer, RaftStatus } from "./raft/step.ts";
+import type { Entry, Index, NodeId, ReadLevel } from "./raft/types.ts";
+import { Driver } from "./replica/driver.ts";
+import type { ReplicaParts } from "./replica/parts.ts";
+import { type Applied, NotLeader, Proposals } from "./replica/proposals.ts";
+import { Reads } from "./replica/reads.ts";
+
+export type { Applied } from "./replica/proposals.ts";
+export type { ReplicaOptions, ReplicaParts } from "./replica/parts.ts";
+
+export interface ReplicaStatus extends RaftStatus {
+  readonly clusterId: string;
+  readonly pendingProposals: number;
+  /** Age of the oldest write that is not durable yet. */
+  readonly persistLagMs: number;
+}
+
+/** One thing that has to hold for a node to be live or ready. */
+export interface HealthCheck {
+  readonly name: string;
+  readonly ok: boolean;
+  readonly detail: string;
+}
+
+/** How often deadlines are looked at, in milliseconds: a request may be answered this much late. */
+const sweepIntervalMs = 20;
+/** How long a request waits before it asks again where no leader is known, in milliseconds. */
+const retryIntervalMs = 20;
+
+export class Replica<Result> implements PeerHandler {
+  readonly id: NodeId;
+  readonly clusterId: string;
+  readonly machine: StateMachine<Result>;
+
+  readonly #parts: ReplicaParts<Result>;
+  readonly #driver: Driver<Result>;
+  readonly #proposals: Proposals<Result>;
+  readonly #reads = new Reads();
+  readonly #transfers = new Map<number, (answer: Answer) => void>();
+  readonly #leaderWaiters: (() => void)[] = [];
+  #nextId = 1;
+  #flushing = false;
+  #sweeping = false;
+
+  private constructor(parts: ReplicaParts<Result>, driver: Driver<Result>) {
+    this.#parts = parts;
+    this.#driver = driver;
+    this.id = parts.options.raft.id;
+    this.clusterId = parts.options.clusterId;
+    this.machine = parts.machine;
+    this.#proposals = new Proposals(parts.observer);
+  }
+
+  /**
+   * Restores the state machine and the log from disk. It takes no part until `start`.
+   * @throws {CorruptData} {InvariantViolation} where snapshot and log contradict each other.
+   */
+  static async open<Result>(parts: ReplicaParts<Result>): Promise<Replica<Result>> {
+    return new Replica(parts, await Driver.open(parts));
+  }
+
+  /** Resolves with the reason when a broken invariant or a failed write has halted this replica. */
+  get halted(): Promise<Error> {
+    return this.#driver.halted;
+  }
+
+  /** The Raft term that this node is in. */
+  get term(): number {
+    return this.#driver.raft.term;
+  }
+
+  /** Begins to take part. */
+  start(): void {
+    const { clock } = this.#parts;
+    this.#driver.start({
+      onAnswer: (answer) => this.#answer(answer),
+      onApplied: (entry, result) => this.#proposals.onApplied(entry, result, clock.now()),
+      onAppliedUpTo: (index) => this.#reads.onApplied(index),
+      onRestored: (index) => this.#proposals.onRestored(index, clock.now()),
+      onOffice: () => this.#wakeWaiters(),
+      onEnd: () => {
+        this.#proposals.abandon(clock.now());
+        this.#reads.abandon();
+        this.#wakeWaiters();
+      },
+    });
+  }
+
+  /**
+   * Gets a command applied, wherever the leader is: here, or by one hop to it. A command is proposed at most once.
+   *
+   * @example
+   * ```ts
+   * const { index, result } = await replica.propose(command, 2000);
+   * ```
+   * @throws {NotApplied} when the cluster certainly did not and will not apply it.
+   * @throws {OutcomeUnknown} when that cannot be told within `timeoutMs`.
+   */
+  async propose(command: Uint8Array, timeoutMs: number): Promise<Applied<Result>> {
+    const { clock } = this.#parts;
+    const deadline = clock.now() + timeoutMs;
+    while (clock.now() < deadline) {
+      this.#driver.assertRunning();
+      const leader = this.#driver.raft.leader;
+      const applied = leader === null
+        ? null
+        : leader === this.id
+        ? await this.#proposeHere(command, deadline)
+        : await this.#forward(leader, command, deadline);
+      if (applied !== null) return applied;
+      await this.#leaderChange(Math.min(deadline, clock.now() + retryIntervalMs));
+    }
+    throw new NotApplied("no_leader", "no leader was found in time");
+  }
+
+  /**
+   * Resolves when the state machine here reflects every write acknowledged, and everything any linearizable read
+   * answered, before the call (thesis 6.4). Reading it in the same turn is then linearizable.
+   * @throws {NotApplied} `no_leader` when that can't be confirmed within `timeoutMs`.
+   */
+  async read(level: ReadLevel, timeoutMs: number): Promise<void> {
+    const { clock } = this.#parts;
+    const deadline = clock.now() + timeoutMs;
+    while (clock.now() < deadline) {
+      this.#driver.assertRunning();
+      if (this.#driver.raft.leader !== null) {
+        const confirmed = this.#reads.gather(level, deadline);
+        this.#flushSoon();
+        if ((await confirmed) === "readable") return;
+      }
+      await this.#leaderChange(Math.min(deadline, clock.now() + retryIntervalMs));
+    }
+    throw new NotApplied("no_leader", "no leader confirmed the read in time");
+  }
+
+  /** How old this node's own state is at most, in whole milliseconds; null before the first contact with a quorum. */
+  stalenessMs(): number | null {
+    const now = this.#parts.clock.now();
+    const at = this.#driver.raft.freshAt(now);
+    return at === null ? null : Math.max(0, Math.ceil(now - at));
+  }
+
+  status(): ReplicaStatus {
+    return {
+      ...this.#driver.raft.status(),
+      clusterId: this.clusterId,
+      pendingProposals: this.#proposals.pending,
+      persistLagMs: this.#driver.persistLagMs,
+    };
+  }
+
+  /** Entries that the log still holds, from `from` on. */
+  entries(from: Index, limit: number): readonly Entry[] {
+    return this.#driver.raft.entries(from, limit);
+  }
+
+  health(): { readonly live: readonly HealthCheck[]; readonly ready: readonly HealthCheck[] } {
+    const { persistLagMs, leader } = this.status();
+    const { electionTimeoutMs } = this.#parts.options.raft;
+    const staleness = this.stalenessMs();
+    const running = this.#driver.state === "running";
+    const live = [
+      { name: "running", ok: running, detail: this.#driver.state },
+      {
+        name: "disk",
+        ok: persistLagMs < 4 * electionTimeoutMs,
+        detail: `${Math.round(persistLagMs)} ms behind`,
+      },
+    ];
+    const caughtUp = staleness !== null && staleness < 4 * electionTimeoutMs;
+    const ready = [
+      ...live,
+      { name: "leader", ok: leader !== null, detail: leader ?? "none known" },
+      {
+        name: "caughtUp",
+        ok: caughtUp,
+        detail: staleness === null ? "never" : `${staleness} ms old at most`,
+      },
+    ];
+    return { live, ready };
+  }
+
+  /**
+   * Hands leadership to `target`, or to the most caught-up voter. Resolves with the new leader.
+   * @throws {NotApplied} where this node does not lead or the target did not take over.
+   */
+  async transferLeadership(target: NodeId | null, timeoutMs: number): Promise<NodeId> {
+    this.#driver.assertRunning();
+    const id = this.#nextId++;
+    const { clock } = this.#parts;
+    const answer = await new Promise<Answer | null>((resolve) => {
+      const cancel = clock.timer(clock.now() + timeoutMs, () => resolve(null));
+      this.#transfers.set(id, (given) => {
+        cancel();
+        resolve(given);
+      });
+      this.#driver.step({ type: "transfer", id, target });
+    });
+    this.#transfers.delete(id);
+    if (answer?.type === "transferred") return answer.leader;
+    const reason = answer?.type === "transferRejected" ? answer.reason : "timedOut";
+    throw new NotApplied(
+      reason === "notLeader" ? "no_leader" : "not_ready",
+      `leadership was not handed over: ${reason}`,
+    );
+  }
+
+  /** Ends at once; what is open is answered, as unknown where it was proposed. Resolves when the disk is closed. */
+  stop(): Promise<void> {
+    return this.#driver.stop();
+  }
+
+  receive(message: RequestMessage): Promise<ReplyMessage> {
+    return this.#driver.receive(message);
+  }
+
+  receiveChunk(chunk: SnapshotChunk): Promise<SnapshotChunkReply> {
+    return this.#driver.receiveChunk(chunk);
+  }
+
+  /** A command that a follower hands on. It goes no further: one hop. */
+  async forwarded(command: Uint8Array, timeoutMs: number): Promise<ForwardReply> {
+    try {
+      this.#driver.assertRunning();
+      const applied = await this.#proposeHere(command, this.#parts.clock.now() + timeoutMs);
+      if (applied === null) return { type: "notApplied", reason: "no_leader" };
+      const result = this.machine.encodeResult(applied.result);
+      return { type: "applied", index: applied.index, term: applied.term, result };
+    } catch (error) {
+      if (error instanceof NotApplied) return { type: "notApplied", reason: error.reason };
+      if (error instanceof OutcomeUnknown) return { type: "unknown" };
+      throw error;
+    }
+  }
+
+  /** Null where this node does not lead (any more) and nothing was appended. */
+  async #proposeHere(command: Uint8Array, deadline: number): Promise<Applied<Result> | null> {
+    const proposed = this.#proposals.gather(command, this.#parts.clock.now(), deadline);
+    this.#flushSoon();
+    try {
+      return await proposed;
+    } catch (error) {
+      if (error instanceof NotLeader) return null;
+      throw error;
+    }
+  }
+
+  /** Null where the leader certainly did not get it or did not append it for want of office. */
+  async #forward(
+    leader: NodeId,
+    command: Uint8Array,
+    deadline: number,
+  ): Promise<Applied<Result> | null> {
+    const { transport, clock } = this.#parts;
+    try {
+      const reply = await transport.forward(leader, command, deadline - clock.now());
+      if (reply.type === "applied") {
+        const result = this.machine.decodeResult(reply.result);
+        return { index: reply.index, term: reply.term, result };
+      }
+      if (reply.type === "unknown") {
+        throw new OutcomeUnknown("the leader did not learn the write's fate in time");
+      }
+      if (reply.reason === "no_leader") return null;
+      throw new NotApplied(reply.reason, "the leader refused the write");
+    } catch (error) {
+      if (!(error instanceof PeerUnreachable)) throw error;
+      if (!error.maybeReceived) return null;
+      throw new OutcomeUnknown(
+        `the leader ${leader} was given the write and did not answer: ${error.message}`,
+      );
+    }
+  }
+
+  #flushSoon(): void {
+    if (this.#flushing) return;
+    this.#flushing = true;
+    void this.#parts.clock.yield().then(() => this.#flush());
+  }
+
+  #flush(): void {
+    this.#flushing = false;
+    if (this.#driver.state !== "running") return;
+    const id = this.#nextId++;
+    const commands = this.#proposals.submit(id);
+    if (commands !== null) this.#driver.step({ type: "propose", id, commands });
+    for (const read of this.#reads.submit(() => this.#nextId++)) {
+      if (read.level === "lease") this.#driver.compareClocks();
+      this.#driver.step({ type: "read", ...read });
+    }
+    this.#sweepLater();
+  }
+
+  /** Ends what is past its deadline, now and then, while anything is pending. */
+  #sweepLater(): void {
+    if (this.#sweeping || this.#proposals.pending + this.#reads.pending === 0) return;
+    this.#sweeping = true;
+    const { clock } = this.#parts;
+    clock.timer(clock.now() + sweepIntervalMs, () => {
+      this.#sweeping = false;
+      const now = clock.now();
+      this.#proposals.expire(now);
+      this.#reads.expire(now);
+      this.#sweepLater();
+    });
+  }
+
+  /** Resolves at the next change of leader or role, at `until` at the latest. */
+  #leaderChange(until: number): Promise<void> {
+    return new Promise((resolve) => {
+      const cancel = this.#parts.clock.timer(until, resolve);
+      this.#leaderWaiters.push(() => {
+        cancel();
+        resolve();
+      });
+    });
+  }
+
+  #answer(answer: Answer): void {
+    switch (answer.type) {
+      case "proposed":
+        return this.#proposals.onProposed(answer, this.#parts.clock.now());
+      case "readable":
+        return this.#reads.onReadable(answer.id, answer.index, this.#driver.appliedIndex);
+      case "readRejected":
+        return this.#reads.onRejected(answer.id);
+      case "transferred":
+      case "transferRejected":
+        return this.#transfers.get(answer.id)?.(answer);
+    }
+  }
+
+  #wakeWaiters(): void {
+    for (const wake of this.#leaderWaiters.splice(0)) wake();
+  }
+}

@@ -1,0 +1,317 @@
+/**
+ * The driver: takes events to the consensus core and carries out its effects. The one place where purity meets I/O.
+ *
+ * What the core wants sent leaves at once, what it wants written goes to the WAL in order, promises leave when their
+ * write is durable, and what is committed is applied. A broken invariant or a failed write halts it: nothing is
+ * acknowledged any more, and `halted` tells the host to end the process.
+ */
+import { DiskFailure, NotApplied, PeerUnreachable } from "../errors.ts";
+import type { SnapshotChunk, SnapshotChunkReply } from "../ports.ts";
+import { isReply, type Message, type ReplyMessage, type RequestMessage } from "../raft/message.ts";
+import { Raft } from "../raft/mod.ts";
+import type { Answer, Effects, Persist, RaftEvent } from "../raft/step.ts";
+import type { Entry, Index, SnapshotMeta } from "../raft/types.ts";
+import { Applier, type ApplierListener } from "./applier.ts";
+import { Inbox } from "./inbox.ts";
+import type { ReplicaParts } from "./parts.ts";
+import { sendSnapshot } from "./snapshot-transfer.ts";
+
+/** Whom the driver tells what came of requests. */
+export interface DriverListener<Result> extends ApplierListener<Result> {
+  onAnswer(answer: Answer): void;
+  /** Role, term or leader changed. */
+  onOffice(): void;
+  /** No further event comes. */
+  onEnd(): void;
+}
+
+/** Requests from peers that may await their reply at a time. */
+const inboxMax = 4096;
+/** Clocks that disagree by more than this, in milliseconds, mean a suspended process or a set clock. */
+const clockJumpMs = 250;
+
+export class Driver<Result> {
+  readonly raft: Raft;
+  readonly halted: Promise<Error>;
+
+  readonly #parts: ReplicaParts<Result>;
+  readonly #inbox = new Inbox(inboxMax);
+  readonly #applier: Applier<Result>;
+  readonly #events: RaftEvent[] = [];
+  /** Writes that are not durable yet: when each was handed to the WAL, oldest first. */
+  readonly #writing: { readonly seq: number; readonly at: number }[] = [];
+
+  #listener: DriverListener<Result> | null = null;
+  #state: "new" | "running" | "stopped" | "halted" = "new";
+  #halt: (error: Error) => void = () => {};
+  #draining = false;
+  #timer: { readonly at: number; readonly cancel: () => void } | null = null;
+  #seenOffice = "";
+  #clockOffset = 0;
+  /** Non-null while a received snapshot is put in place: what goes to the disk behind it waits here, in order. */
+  #held: (() => void)[] | null = null;
+
+  private constructor(parts: ReplicaParts<Result>, raft: Raft, snapshot: SnapshotMeta) {
+    this.#parts = parts;
+    this.raft = raft;
+    this.#applier = new Applier(parts, snapshot);
+    this.halted = new Promise((resolve) => this.#halt = resolve);
+  }
+
+  /**
+   * Restores the state machine from the newest snapshot and the core from the log behind it.
+   * @throws {CorruptData} {InvariantViolation} where snapshot and log contradict each other.
+   */
+  static async open<Result>(parts: ReplicaParts<Result>): Promise<Driver<Result>> {
+    const { snapshots, machine, options, recovered } = parts;
+    const latest = snapshots.latest();
+    if (latest !== null) await machine.restore(snapshots.read());
+    const snapshot = latest ?? { index: 0, term: 0, crc: 0, configuration: options.birth };
+    const raft = new Raft(options.raft, { ...recovered, snapshot });
+    return new Driver(parts, raft, snapshot);
+  }
+
+  get state(): "new" | "running" | "stopped" | "halted" {
+    return this.#state;
+  }
+
+  /** The state machine reflects the log up to here. */
+  get appliedIndex(): Index {
+    return this.#applier.index;
+  }
+
+  /** Age of the oldest write that is not durable yet, in milliseconds. */
+  get persistLagMs(): number {
+    const oldest = this.#writing[0];
+    return oldest === undefined ? 0 : this.#parts.clock.now() - oldest.at;
+  }
+
+  /** Begins to take part. */
+  start(listener: DriverListener<Result>): void {
+    this.#listener = listener;
+    this.#state = "running";
+    const { clock } = this.#parts;
+    this.#clockOffset = clock.wallNow() - clock.now();
+    this.step({ type: "applied", index: this.#applier.index });
+  }
+
+  /** Ends at once; resolves when the disk has what was handed to it. */
+  async stop(): Promise<void> {
+    if (this.#state === "stopped") return;
+    const wasHalted = this.#state === "halted";
+    this.#state = "stopped";
+    this.#end();
+    await this.#applier.idle();
+    this.#parts.transport.close();
+    if (!wasHalted) await this.#parts.wal.close();
+  }
+
+  async receive(message: RequestMessage): Promise<ReplyMessage> {
+    this.assertRunning();
+    if (message.type === "installSnapshot" && !this.#mayInstall(message.meta)) {
+      const { from, to, id } = message;
+      return {
+        type: "installSnapshotReply",
+        from: to,
+        to: from,
+        term: this.raft.term,
+        id,
+        success: false,
+        match: 0,
+      };
+    }
+    const { request, reply } = this.#inbox.admit(message);
+    this.step({ type: "receive", message: request });
+    return await reply;
+  }
+
+  async receiveChunk(chunk: SnapshotChunk): Promise<SnapshotChunkReply> {
+    this.assertRunning();
+    if (chunk.term < this.raft.term) return { offset: 0, refused: true };
+    return await this.#applier.receiver.onChunk(chunk);
+  }
+
+  /** @throws {NotApplied} `not_ready` when halted or stopped. */
+  assertRunning(): void {
+    if (this.#state !== "running") throw new NotApplied("not_ready", "this node is stopping");
+  }
+
+  /** Steps the core, and through all that follows from it, one event at a time. */
+  step(event: RaftEvent): void {
+    this.#events.push(event);
+    if (this.#draining) return;
+    this.#draining = true;
+    try {
+      for (let next = this.#events.shift(); next !== undefined; next = this.#events.shift()) {
+        if (this.#state !== "running") break;
+        this.#perform(this.raft.step(next, this.#parts.clock.now()));
+      }
+      if (this.#state === "running") {
+        this.#armTimer();
+        this.#noticeOffice();
+      }
+    } catch (error) {
+      this.#haltWith(error);
+    } finally {
+      this.#draining = false;
+    }
+  }
+
+  #perform(effects: Effects): void {
+    for (const message of effects.send) this.#send(message);
+    if (effects.persist !== null) this.#persist(effects.persist, effects.restore);
+    for (const answer of effects.answers) this.#listener?.onAnswer(answer);
+    if (effects.apply.length > 0) this.#apply(effects.apply);
+    if (effects.compactBefore !== null) {
+      const before = effects.compactBefore;
+      this.#inOrder(() => this.#parts.wal.compactBefore(before)).catch((error: unknown) =>
+        this.#haltWith(error)
+      );
+    }
+  }
+
+  #send(message: Message): void {
+    if (isReply(message)) {
+      this.#inbox.onReply(message);
+      return;
+    }
+    this.#request(message).then(
+      (reply) => this.step({ type: "receive", message: reply }),
+      (error: unknown) => {
+        if (!(error instanceof PeerUnreachable)) return this.#haltWith(error);
+        this.#parts.log("debug", "a peer did not answer", {
+          peer: message.to,
+          type: message.type,
+          error: error.message,
+        });
+        this.step({ type: "unreachable", peer: message.to, request: message.id });
+      },
+    );
+  }
+
+  #request(message: RequestMessage): Promise<ReplyMessage> {
+    const { transport, snapshots, options } = this.#parts;
+    if (message.type !== "installSnapshot") {
+      return transport.request(message, options.peerTimeoutMs);
+    }
+    const wanted = () =>
+      this.#state === "running" && this.raft.leader === this.#parts.options.raft.id;
+    const timeouts = { chunkMs: 4 * options.peerTimeoutMs, installMs: 60 * options.peerTimeoutMs };
+    return sendSnapshot({ store: snapshots, transport }, message, wanted, timeouts);
+  }
+
+  #persist(persist: Persist, restore: SnapshotMeta | null): void {
+    const { clock, observer } = this.#parts;
+    const at = clock.now();
+    this.#writing.push({ seq: persist.seq, at });
+    if (restore !== null) {
+      this.#inOrder(() => this.#restore(restore)).catch((error: unknown) => this.#haltWith(error));
+    }
+    this.#inOrder(() => this.#parts.wal.append(persist)).then(
+      () => {
+        while (this.#writing[0] !== undefined && this.#writing[0].seq <= persist.seq) {
+          this.#writing.shift();
+        }
+        if (this.#state !== "running") return;
+        observer.persisted((clock.now() - at) / 1000, persist.entries.length);
+        for (const message of persist.sendAfter) this.#send(message);
+        this.step({ type: "persisted", seq: persist.seq });
+      },
+      (error: unknown) => this.#haltWith(error),
+    );
+  }
+
+  async #restore(meta: SnapshotMeta): Promise<void> {
+    this.#held = [];
+    await this.#applier.restore(meta, this.#listener);
+    const held = this.#held;
+    this.#held = null;
+    for (const act of held) act();
+  }
+
+  /** At once, or behind the restoring that is under way. */
+  #inOrder(act: () => Promise<void>): Promise<void> {
+    if (this.#held === null) return act();
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.#held.push(() => this.#inOrder(act).then(resolve, reject));
+    return promise;
+  }
+
+  #apply(entries: readonly Entry[]): void {
+    this.#applier.apply(entries, this.#listener);
+    this.#events.push({ type: "applied", index: this.#applier.index });
+    this.#applier.snapshotIfDue(this.raft.snapshotIndex).then(
+      (meta) => {
+        if (meta !== null) this.step({ type: "snapshotted", meta });
+      },
+      (error: unknown) => this.#haltWith(error),
+    );
+  }
+
+  /** A snapshot at or below commit changes nothing and needs no bytes; any other must be here, whole and sound. */
+  #mayInstall(meta: SnapshotMeta): boolean {
+    return meta.index <= this.raft.commit || this.#applier.receiver.holds(meta);
+  }
+
+  /** One timer, moved only when the core wants to be called earlier; one that fires early is set again. */
+  #armTimer(): void {
+    const at = this.raft.deadline();
+    if (this.#timer !== null && this.#timer.at <= at) return;
+    this.#timer?.cancel();
+    this.#timer = null;
+    if (at === Infinity) return;
+    const cancel = this.#parts.clock.timer(at, () => this.#onTimer());
+    this.#timer = { at, cancel };
+  }
+
+  #onTimer(): void {
+    this.#timer = null;
+    if (this.#state !== "running") return;
+    const { clock, options } = this.#parts;
+    const oldest = this.#writing[0];
+    if (oldest !== undefined && clock.now() - oldest.at > options.diskStallMs) {
+      this.#haltWith(
+        new DiskFailure(`a write to disk has not ended after ${options.diskStallMs} ms`),
+      );
+      return;
+    }
+    this.compareClocks();
+    if (this.raft.deadline() <= clock.now()) this.step({ type: "timeout" });
+    else this.#armTimer();
+  }
+
+  /** A lease is void where the wall clock ran ahead of the monotonic one: the process may have been suspended. */
+  compareClocks(): void {
+    const { clock } = this.#parts;
+    const offset = clock.wallNow() - clock.now();
+    if (Math.abs(offset - this.#clockOffset) > clockJumpMs) this.step({ type: "clockJumped" });
+    this.#clockOffset = offset;
+  }
+
+  #noticeOffice(): void {
+    const { role, term, leader } = this.raft;
+    const office = `${role}/${term}/${leader ?? ""}`;
+    if (office === this.#seenOffice) return;
+    this.#seenOffice = office;
+    this.#parts.observer.roleChanged({ id: this.#parts.options.raft.id, role, term, leader });
+    this.#parts.log("info", "role", { id: this.#parts.options.raft.id, role, term, leader });
+    this.#listener?.onOffice();
+  }
+
+  #haltWith(error: unknown): void {
+    if (this.#state === "halted" || this.#state === "stopped") return;
+    this.#state = "halted";
+    const reason = error instanceof Error ? error : new Error(String(error));
+    this.#parts.log("error", "halted", { reason: reason.name, error: reason.message });
+    this.#end();
+    this.#halt(reason);
+  }
+
+  #end(): void {
+    this.#timer?.cancel();
+    this.#timer = null;
+    this.#events.length = 0;
+    this.#inbox.abandon();
+    this.#listener?.onEnd();
+  }
+}

@@ -1,0 +1,41 @@
+/** What a replica stands on, and how it behaves. */
+import type {
+  Clock,
+  Logger,
+  RecoveredLog,
+  ReplicaObserver,
+  SnapshotStore,
+  StateMachine,
+  Transport,
+  Wal,
+} from "../ports.ts";
+import type { RaftOptions } from "../raft/step.ts";
+import type { Configuration } from "../raft/types.ts";
+
+/** How a replica behaves; times in milliseconds, sizes in bytes. */
+export interface ReplicaOptions {
+  readonly raft: RaftOptions;
+  readonly clusterId: string;
+  /** Who forms the cluster, where the disk holds none. */
+  readonly birth: Configuration;
+  /** Log entries, and log bytes, since the last snapshot that trigger the next. */
+  readonly snapshotEntries: number;
+  readonly snapshotBytes: number;
+  /** A peer that does not answer a message for so long counts as unreachable. */
+  readonly peerTimeoutMs: number;
+  /** A write to disk that takes longer ends the process. */
+  readonly diskStallMs: number;
+}
+
+/** What a replica stands on. */
+export interface ReplicaParts<Result> {
+  readonly options: ReplicaOptions;
+  readonly wal: Wal;
+  readonly recovered: RecoveredLog;
+  readonly snapshots: SnapshotStore;
+  readonly transport: Transport;
+  readonly clock: Clock;
+  readonly machine: StateMachine<Result>;
+  readonly log: Logger;
+  readonly observer: ReplicaObserver;
+}

@@ -1,0 +1,142 @@
+/**
+ * Proposals on their way: gathered for one turn of the event loop, then known by the index they were appended at.
+ * What an index turns out to hold decides a proposal's fate: its own entry (applied), another's (certainly void),
+ * or nothing in time (unknown).
+ */
+import { NotApplied, OutcomeUnknown } from "../errors.ts";
+import type { ReplicaObserver } from "../ports.ts";
+import type { Answer } from "../raft/step.ts";
+import type { Entry, Index, RequestId, Term } from "../raft/types.ts";
+
+/** Where a command was applied, and what came of it. */
+export interface Applied<Result> {
+  readonly index: Index;
+  readonly term: Term;
+  readonly result: Result;
+}
+
+/** Nothing was appended, because this replica does not lead (any more): another one may be asked. */
+export class NotLeader extends Error {
+  override readonly name = "NotLeader";
+}
+
+interface Proposal<Result> {
+  readonly command: Uint8Array;
+  readonly startedAt: number;
+  readonly deadline: number;
+  readonly resolve: (applied: Applied<Result>) => void;
+  readonly reject: (error: Error) => void;
+  term: Term;
+}
+
+export class Proposals<Result> {
+  readonly #observer: ReplicaObserver;
+  #gathering: Proposal<Result>[] = [];
+  readonly #submitted = new Map<RequestId, Proposal<Result>[]>();
+  readonly #appended = new Map<Index, Proposal<Result>>();
+
+  constructor(observer: ReplicaObserver) {
+    this.#observer = observer;
+  }
+
+  /** Proposals whose fate is open. */
+  get pending(): number {
+    return this.#gathering.length + this.#appended.size;
+  }
+
+  /** Joins this turn's batch. @throws {NotLeader} {NotApplied} {OutcomeUnknown} */
+  gather(command: Uint8Array, startedAt: number, deadline: number): Promise<Applied<Result>> {
+    return new Promise((resolve, reject) => {
+      this.#gathering.push({ command, startedAt, deadline, resolve, reject, term: 0 });
+    });
+  }
+
+  /** This turn's batch, for a `propose` event with this `id`; null where there is none. */
+  submit(id: RequestId): Uint8Array[] | null {
+    if (this.#gathering.length === 0) return null;
+    const batch = this.#gathering;
+    this.#gathering = [];
+    this.#submitted.set(id, batch);
+    return batch.map((proposal) => proposal.command);
+  }
+
+  onProposed(answer: Extract<Answer, { type: "proposed" }>, now: number): void {
+    const batch = this.#submitted.get(answer.id) ?? [];
+    this.#submitted.delete(answer.id);
+    for (const [i, proposal] of batch.entries()) {
+      if (i < answer.accepted) {
+        proposal.term = answer.term;
+        this.#appended.set(answer.firstIndex + i, proposal);
+      } else if (answer.reason === "overloaded") {
+        this.#refuse(
+          proposal,
+          new NotApplied("overloaded", "too much is waiting to be committed"),
+          now,
+        );
+      } else {
+        proposal.reject(new NotLeader());
+      }
+    }
+  }
+
+  /** An entry was applied here: whoever proposed at its index learns what became of it. */
+  onApplied(entry: Entry, result: Result | null, now: number): void {
+    const proposal = this.#appended.get(entry.index);
+    if (proposal === undefined) return;
+    this.#appended.delete(entry.index);
+    if (proposal.term !== entry.term || result === null) {
+      // Another leader's entry is committed here, so ours can never be (Log Matching, thesis 3.5).
+      this.#refuse(
+        proposal,
+        new NotApplied("no_leader", "leadership was lost before the write was replicated"),
+        now,
+      );
+      return;
+    }
+    this.#observer.proposalEnded("ok", (now - proposal.startedAt) / 1000);
+    proposal.resolve({ index: entry.index, term: entry.term, result });
+  }
+
+  /** A snapshot took the place of the log up to `index`: what stood there cannot be told any more. */
+  onRestored(index: Index, now: number): void {
+    for (const [at, proposal] of this.#appended) {
+      if (at > index) continue;
+      this.#appended.delete(at);
+      this.#giveUp(proposal, now);
+    }
+  }
+
+  /** Ends what is past its deadline. Cheap: what is in flight at a time is bounded by the uncommitted bytes. */
+  expire(now: number): void {
+    for (const [index, proposal] of this.#appended) {
+      if (proposal.deadline > now) continue;
+      this.#appended.delete(index);
+      this.#giveUp(proposal, now);
+    }
+  }
+
+  /** The replica halts or stops: what was appended has an unknown fate, the rest was not proposed. */
+  abandon(now: number): void {
+    for (const proposal of this.#appended.values()) this.#giveUp(proposal, now);
+    this.#appended.clear();
+    const unproposed = this.#gathering;
+    this.#gathering = [];
+    for (const proposal of unproposed) {
+      this.#refuse(proposal, new NotApplied("not_ready", "this node is stopping"), now);
+    }
+    for (const batch of this.#submitted.values()) {
+      for (const proposal of batch) this.#giveUp(proposal, now);
+    }
+    this.#submitted.clear();
+  }
+
+  #refuse(proposal: Proposal<Result>, error: NotApplied, now: number): void {
+    this.#observer.proposalEnded("not_applied", (now - proposal.startedAt) / 1000);
+    proposal.reject(error);
+  }
+
+  #giveUp(proposal: Proposal<Result>, now: number): void {
+    this.#observer.proposalEnded("unknown", (now - proposal.startedAt) / 1000);
+    proposal.reject(new OutcomeUnknown("proposed, and its fate was not learned in time"));
+  }
+}

@@ -1,0 +1,163 @@
+/**
+ * A snapshot's way to a peer: chunk by chunk, each acknowledged with the bytes that the receiver holds, so that a
+ * broken transfer goes on where it stopped. The `installSnapshot` message follows once the bytes are there.
+ */
+import { MalformedBytes, PeerUnreachable } from "../errors.ts";
+import type {
+  Clock,
+  Logger,
+  SnapshotChunk,
+  SnapshotChunkReply,
+  SnapshotFile,
+  SnapshotStore,
+  StagedSnapshot,
+  Transport,
+} from "../ports.ts";
+import type { InstallSnapshot, ReplyMessage } from "../raft/message.ts";
+import type { SnapshotMeta } from "../raft/types.ts";
+
+/** Bytes of one chunk on the wire. */
+export const snapshotChunkBytes: number = 512 * 1024;
+
+/** How long a chunk may take, and how long the receiver may take to put the whole in place, in milliseconds. */
+export interface TransferTimeouts {
+  readonly chunkMs: number;
+  readonly installMs: number;
+}
+
+/**
+ * Sends the newest snapshot and then `message` with that snapshot's meta.
+ * @param wanted asked before each chunk; false ends the transfer (leadership or term is gone).
+ * @throws {PeerUnreachable} where the peer does not answer, refuses, or the transfer is not wanted any more.
+ */
+export async function sendSnapshot(
+  parts: { readonly store: SnapshotStore; readonly transport: Transport },
+  message: InstallSnapshot,
+  wanted: () => boolean,
+  timeouts: TransferTimeouts,
+): Promise<ReplyMessage> {
+  const file = await parts.store.openFile();
+  if (file === null) throw new PeerUnreachable("there is no snapshot to send", false);
+  try {
+    await sendChunks(parts.transport, message, file, wanted, timeouts.chunkMs);
+    return await parts.transport.request({ ...message, meta: file.meta }, timeouts.installMs);
+  } finally {
+    await file.close();
+  }
+}
+
+async function sendChunks(
+  transport: Transport,
+  message: InstallSnapshot,
+  file: SnapshotFile,
+  wanted: () => boolean,
+  timeoutMs: number,
+): Promise<void> {
+  const { from, to, term } = message;
+  const identity = {
+    from,
+    to,
+    term,
+    index: file.meta.index,
+    snapshotTerm: file.meta.term,
+    size: file.size,
+  };
+  const begin = await transport.sendChunk(
+    { ...identity, offset: 0, bytes: new Uint8Array(0) },
+    timeoutMs,
+  );
+  let { offset, refused } = begin;
+  while (offset < file.size) {
+    if (refused || !wanted()) {
+      throw new PeerUnreachable("the snapshot is not wanted any more", true);
+    }
+    const bytes = await file.read(offset, Math.min(snapshotChunkBytes, file.size - offset));
+    const reply = await transport.sendChunk({ ...identity, offset, bytes }, timeoutMs);
+    if (!reply.refused && reply.offset <= offset) {
+      throw new PeerUnreachable(`the peer does not take the snapshot beyond byte ${offset}`, true);
+    }
+    ({ offset, refused } = reply);
+  }
+}
+
+/** Receives one snapshot at a time; a newer one takes the place of an unfinished older one. */
+export class SnapshotReceiver {
+  readonly #store: SnapshotStore;
+  readonly #log: Logger;
+  #staged: StagedSnapshot | null = null;
+  #identity = "";
+  /** Complete, verified and durable under a temporary name. */
+  #finished: SnapshotMeta | null = null;
+  #queue: Promise<unknown> = Promise.resolve();
+
+  constructor(store: SnapshotStore, log: Logger) {
+    this.#store = store;
+    this.#log = log;
+  }
+
+  /** Chunks are taken one after the other, whatever order they arrive in. */
+  onChunk(chunk: SnapshotChunk): Promise<SnapshotChunkReply> {
+    const taken = this.#queue.then(() => this.#take(chunk));
+    this.#queue = taken.catch(() => undefined);
+    return taken;
+  }
+
+  /** Whether the bytes of exactly this snapshot are here and sound. */
+  holds(meta: SnapshotMeta): boolean {
+    const held = this.#finished;
+    return held !== null && held.index === meta.index && held.term === meta.term &&
+      held.crc === meta.crc;
+  }
+
+  /** Puts it in place of the node's own. Durable when this resolves. */
+  async install(meta: SnapshotMeta): Promise<void> {
+    await this.#store.install(meta);
+    this.#staged = null;
+    this.#finished = null;
+    this.#identity = "";
+  }
+
+  async #take(chunk: SnapshotChunk): Promise<SnapshotChunkReply> {
+    const identity = `${chunk.index}/${chunk.snapshotTerm}/${chunk.size}`;
+    if (identity !== this.#identity || this.#staged === null) {
+      this.#finished = null;
+      this.#staged = await this.#store.stage({
+        index: chunk.index,
+        term: chunk.snapshotTerm,
+        size: chunk.size,
+      });
+      this.#identity = identity;
+    }
+    const staged = this.#staged;
+    if (this.#finished === null && chunk.offset === staged.offset && chunk.bytes.length > 0) {
+      await staged.write(chunk.bytes);
+    }
+    if (this.#finished === null && staged.offset === chunk.size) await this.#finish(staged);
+    return { offset: this.#staged === null ? 0 : staged.offset, refused: false };
+  }
+
+  async #finish(staged: StagedSnapshot): Promise<void> {
+    try {
+      this.#finished = await staged.finish();
+    } catch (error) {
+      if (!(error instanceof MalformedBytes)) throw error;
+      this.#log("warn", "a received snapshot is damaged and is asked for again", {
+        error: error.message,
+      });
+      await staged.discard();
+      this.#staged = null;
+      this.#identity = "";
+    }
+  }
+}
+
+/** The machine's chunks, letting the event loop turn between any two. */
+export async function* inSlices(
+  chunks: Iterable<Uint8Array>,
+  clock: Clock,
+): AsyncIterable<Uint8Array> {
+  for (const chunk of chunks) {
+    yield chunk;
+    await clock.yield();
+  }
+}
