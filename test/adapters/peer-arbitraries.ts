@@ -78,6 +78,9 @@ export const requests: fc.Arbitrary<RequestMessage> = fc.oneof(
     term: counts,
     commit: counts,
     round: counts,
+    acknowledged: counts,
+    leaderCommit: counts,
+    ageMs: fc.double({ min: 0, max: 1e9, noNaN: true }).map((ms) => ms + 0),
   }),
   record({ ...header, term: counts, index: counts, crc: crcs, configuration: configurations })
     .map(({ index, crc, configuration, ...fields }) => ({

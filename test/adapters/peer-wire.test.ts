@@ -93,12 +93,16 @@ describe("peer messages", () => {
       id: 2 ** 33,
       commit: 5,
       round: 6,
+      acknowledged: 5,
+      leaderCommit: 7,
+      ageMs: 50.5,
     };
     const hex = Buffer.from(encodeRequest(heartbeat)).toString("hex");
     assert.equal(
       hex,
-      "a764747970656968656172746265617464" +
-        "66726f6d626e3162746f626e32647465726d03626964fb420000000000000066636f6d6d69740565726f756e6406",
+      "aa64747970656968656172746265617464" +
+        "66726f6d626e3162746f626e32647465726d03626964fb420000000000000066636f6d6d69740565726f756e6406" +
+        "6c61636b6e6f776c6564676564056c6c6561646572436f6d6d697407656167654d73fb4049400000000000",
     );
   });
 
@@ -131,6 +135,9 @@ describe("a peer message is refused", () => {
     id: 1,
     commit: 5,
     round: 6,
+    acknowledged: 5,
+    leaderCommit: 7,
+    ageMs: 50.5,
   };
 
   it("when it is of another type than its path", () => {
