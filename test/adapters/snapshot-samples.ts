@@ -1,0 +1,47 @@
+/** Snapshots for tests. */
+import assert from "node:assert/strict";
+import { openMemorySnapshots } from "../../src/adapters/memory-snapshots.ts";
+import type { SnapshotStore } from "../../src/ports.ts";
+import type { SnapshotMeta } from "../../src/raft/types.ts";
+
+export function metaAt(index: number, term: number): SnapshotMeta {
+  const urls = { n1: "http://127.0.0.1:4001", n2: "http://127.0.0.1:4002" };
+  const configuration = { voters: ["n1", "n2"], outgoing: [], learners: [], urls };
+  return { index, term, crc: index * 7, configuration };
+}
+
+export function chunksOf(lengths: readonly number[]): Uint8Array[] {
+  return lengths.map((length, i) => new Uint8Array(length).map((_, at) => at * 31 + i));
+}
+
+export async function* emitted(chunks: readonly Uint8Array[]): AsyncGenerator<Uint8Array> {
+  yield* chunks;
+}
+
+export async function contents(store: SnapshotStore): Promise<Uint8Array[]> {
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of store.read()) chunks.push(chunk.slice());
+  return chunks;
+}
+
+/** The newest as it is sent. */
+export async function snapshotBytes(store: SnapshotStore): Promise<Uint8Array> {
+  const file = await store.openFile();
+  assert(file !== null);
+  const bytes = await file.read(0, file.size);
+  await file.close();
+  return bytes.slice();
+}
+
+/** A snapshot as a leader sends it. */
+export async function sent(index: number, term: number, lengths: readonly number[]): Promise<{
+  identity: { index: number; term: number; size: number };
+  bytes: Uint8Array;
+  chunks: Uint8Array[];
+}> {
+  const store = openMemorySnapshots();
+  const chunks = chunksOf(lengths);
+  await store.write(metaAt(index, term), emitted(chunks));
+  const bytes = await snapshotBytes(store);
+  return { identity: { index, term, size: bytes.length }, bytes, chunks };
+}
