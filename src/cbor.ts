@@ -55,8 +55,9 @@ const decoder = new Decoder(options);
  * The result is a view into a slab that is never written again there; who keeps it for long copies it, or keeps
  * the slab.
  */
-export function encodeCbor(value: unknown): Uint8Array {
-  const bytes = encoder.encode(value);
+export function encodeCbor(value: unknown): Uint8Array<ArrayBuffer> {
+  // Its slabs are plain ones, never shared memory.
+  const bytes = encoder.encode(value) as Uint8Array<ArrayBuffer>;
   return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 

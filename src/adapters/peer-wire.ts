@@ -45,6 +45,21 @@ export const peerPaths: Readonly<Record<PeerRequestType, string>> = {
   snapshotChunk: "/raft/v1/snapshot-chunk",
 };
 
+/** What may not hold up the others: each lane has bounds of its own. */
+export type PeerLane = "control" | "append" | "forward" | "snapshot";
+
+export const peerLanes: Readonly<Record<PeerRequestType, PeerLane>> = {
+  preVote: "control",
+  vote: "control",
+  append: "append",
+  heartbeat: "control",
+  installSnapshot: "snapshot",
+  timeoutNow: "control",
+  readIndex: "control",
+  forward: "forward",
+  snapshotChunk: "snapshot",
+};
+
 /** Bounds on the bodies of peers. */
 export interface PeerWireLimits {
   /** Bytes of a body: at least an append's or a chunk's bytes and {@link ENVELOPE_BYTES_MAX}. */
@@ -105,7 +120,7 @@ export interface HeaderReader {
 
 const NO_BYTES = new Uint8Array(0);
 
-export function encodeRequest(message: RequestMessage): Uint8Array {
+export function encodeRequest(message: RequestMessage): Uint8Array<ArrayBuffer> {
   if (message.type === "append") {
     const { entries, ...envelope } = message;
     return withBytes(envelope, "entries", entries.map((entry) => entry.record));
@@ -140,7 +155,7 @@ export function decodeRequest(
   return message;
 }
 
-export function encodeReply(message: ReplyMessage): Uint8Array {
+export function encodeReply(message: ReplyMessage): Uint8Array<ArrayBuffer> {
   return encodeCbor(message);
 }
 
@@ -157,7 +172,7 @@ export function decodeReply(
   return shaped<ReplyMessage>(replyShapes[type], decodeBody(bytes, limits));
 }
 
-export function encodeForward(request: ForwardRequest): Uint8Array {
+export function encodeForward(request: ForwardRequest): Uint8Array<ArrayBuffer> {
   return withBytes({ timeoutMs: request.timeoutMs }, "command", [request.command]);
 }
 
@@ -166,7 +181,7 @@ export function decodeForward(bytes: Uint8Array, limits: PeerWireLimits): Forwar
   return shaped(forwardShape, decodeBody(bytes, limits));
 }
 
-export function encodeForwardReply(reply: ForwardReply): Uint8Array {
+export function encodeForwardReply(reply: ForwardReply): Uint8Array<ArrayBuffer> {
   if (reply.type !== "applied") return encodeCbor(reply);
   const { result, ...envelope } = reply;
   return withBytes(envelope, "result", [result]);
@@ -177,7 +192,7 @@ export function decodeForwardReply(bytes: Uint8Array, limits: PeerWireLimits): F
   return shaped(forwardReplyShape, decodeBody(bytes, limits));
 }
 
-export function encodeChunk(chunk: SnapshotChunk): Uint8Array {
+export function encodeChunk(chunk: SnapshotChunk): Uint8Array<ArrayBuffer> {
   const { bytes, ...envelope } = chunk;
   return withBytes(envelope, "bytes", [bytes]);
 }
@@ -191,7 +206,7 @@ export function decodeChunk(bytes: Uint8Array, limits: PeerWireLimits): Snapshot
   return chunk;
 }
 
-export function encodeChunkReply(reply: SnapshotChunkReply): Uint8Array {
+export function encodeChunkReply(reply: SnapshotChunkReply): Uint8Array<ArrayBuffer> {
   return encodeCbor(reply);
 }
 
@@ -204,7 +219,11 @@ export function decodeChunkReply(bytes: Uint8Array, limits: PeerWireLimits): Sna
  * Encodes `envelope` with one more field behind the others, a byte string that joins `parts`: encoded as an empty
  * one, whose header is the last byte, and then put in that byte's place.
  */
-function withBytes(envelope: object, field: string, parts: readonly Uint8Array[]): Uint8Array {
+function withBytes(
+  envelope: object,
+  field: string,
+  parts: readonly Uint8Array[],
+): Uint8Array<ArrayBuffer> {
   const head = encodeCbor({ ...envelope, [field]: NO_BYTES });
   let length = 0;
   for (const part of parts) length += part.length;
