@@ -129,15 +129,16 @@ export class Progress {
     this.#paused = true;
   }
 
-  /** The request's answer will not come. A heartbeat's loss says nothing once a later request was answered. */
+  /** The request's answer will not come. Where a later one was answered, the peer lives, and only this one was lost. */
   unreachable(request: RequestId): void {
     const released = this.#release(request);
-    if (released === "unknown" && request < this.#lastAnswered) return;
-    this.#answering = false;
+    const lives = request < this.#lastAnswered;
+    if (!lives) this.#answering = false;
+    if (released === "unknown" && lives) return;
     // What this probe or this snapshot awaits may still be answered.
     if (this.#state !== "replicate" && released !== "awaited") return;
     this.#becomeProbe(this.#match + 1);
-    this.#paused = true;
+    this.#paused = !lives;
   }
 
   /** A heartbeat interval went by: a silent peer is probed once more. */
