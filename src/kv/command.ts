@@ -45,7 +45,7 @@ export interface DeleteRangeCommand {
 export type Command = PutCommand | DeleteCommand | DeleteRangeCommand;
 
 /** Bounds on the parts of a command, as every replica checks them. A node may take less from its clients. */
-export const valueBytesMax: number = 64 * 1024 * 1024;
+export const valueBytesMax: number = 8 * 1024 * 1024;
 export const contentTypeBytesMax: number = 256;
 export const conditionsMax: number = 2;
 export const conditionRevisionsMax: number = 16;

@@ -9,7 +9,7 @@ import { type KeyRange, OrderedMap } from "./ordered-map.ts";
 /** What a key holds. Items are never changed, only replaced, so that clones may share them. */
 export interface Item {
   /** Owned by the item: not a view into a larger buffer. Nobody writes to it. */
-  readonly value: Uint8Array;
+  readonly value: Uint8Array<ArrayBuffer>;
   readonly contentType: string;
   /** The revision that created the key. */
   readonly created: number;
@@ -56,7 +56,7 @@ export class Store {
   }
 
   /** Takes over `value`, which must not be a view that keeps a larger buffer alive. */
-  put(key: Key, value: Uint8Array, contentType: string): Item {
+  put(key: Key, value: Uint8Array<ArrayBuffer>, contentType: string): Item {
     const before = this.#items.get(key);
     const revision = this.#next();
     const item = {

@@ -79,7 +79,7 @@ describe("a command that is not one", () => {
     ["revisions that are no list", [1, "delete", key, [["revision", 1]]]],
     ["a revision that is not whole", [1, "delete", key, [["revision", [1.5]]]]],
     ["a negative revision", [1, "delete", key, [["revision", [-1]]]]],
-    ["too many revisions", [1, "delete", key, [["revision", new Array(17).fill(1)]]]],
+    ["too many revisions", [1, "delete", key, [["revision", Array.from({ length: 17 }, () => 1)]]]],
   ];
   for (const [name, command] of cases) {
     it(`is refused: ${name}`, () => {

@@ -1,0 +1,130 @@
+/** Reads a request's body: bounded while it arrives, in size, in time, and together with all others. */
+import * as v from "valibot";
+import { type CborLimits, decodeCbor } from "../cbor.ts";
+import { MalformedBytes } from "../errors.ts";
+import type { Exchange, Host } from "./exchange.ts";
+import { badRequest, Refusal, tooLarge } from "./problem.ts";
+import { textOf } from "./text.ts";
+import { cborType } from "./wire.ts";
+
+/**
+ * All of the body. Nothing of it is kept where this throws.
+ * @throws {Refusal} 413 over `bytesMax`, said or found; 408 too slow; 429 too many at a time; 400 broken off.
+ */
+export async function readBody({ host, request }: Exchange, bytesMax: number): Promise<Uint8Array> {
+  const said = saidLength(request.headers.get("content-length"), bytesMax);
+  if (said === 0 || (said === null && request.body === null)) return new Uint8Array();
+  const share = said ?? bytesMax;
+  if (host.arrivingBytes + share > host.limits.arrivingBytesMax) {
+    throw new Refusal("overloaded", "too many bytes are arriving at a time");
+  }
+  host.arrivingBytes += share;
+  try {
+    const bytes = said === null
+      ? await inTime(host, (signal) => readStream(request, bytesMax, signal))
+      : new Uint8Array(await inTime(host, () => request.arrayBuffer()));
+    if (bytes.length > bytesMax) throw tooLarge("the body", bytesMax);
+    if (said !== null && bytes.length !== said) throw badRequest("the body is shorter than said");
+    return bytes;
+  } finally {
+    host.arrivingBytes -= share;
+  }
+}
+
+function saidLength(header: string | null, bytesMax: number): number | null {
+  if (header === null) return null;
+  if (!/^\d+$/.test(header)) throw badRequest("Content-Length is not a number");
+  const length = Number(header);
+  if (length > bytesMax) throw tooLarge("the body", bytesMax);
+  return length;
+}
+
+/** @throws {Refusal} 408 where `read` takes too long, 400 where the body breaks off. */
+function inTime<T>(host: Host, read: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const { bodyTimeoutMs } = host.limits;
+  const abort = new AbortController();
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => {
+      reject(new Refusal("request_timeout", `the body took more than ${bodyTimeoutMs} ms`));
+      abort.abort();
+    }, bodyTimeoutMs);
+    read(abort.signal).then((bytes) => {
+      clearTimeout(timer);
+      resolve(bytes);
+    }, (error: unknown) => {
+      clearTimeout(timer);
+      reject(error instanceof Refusal ? error : badRequest("the body broke off"));
+    });
+  });
+}
+
+async function readStream(
+  request: Request,
+  bytesMax: number,
+  signal: AbortSignal,
+): Promise<Uint8Array> {
+  const reader = request.body?.getReader();
+  if (reader === undefined) return new Uint8Array();
+  signal.addEventListener("abort", () => void reader.cancel().catch(() => {}));
+  const pieces: Uint8Array[] = [];
+  let length = 0;
+  for (let read = await reader.read(); !read.done; read = await reader.read()) {
+    length += read.value.length;
+    if (length > bytesMax) {
+      reader.cancel().catch(() => {});
+      throw tooLarge("the body", bytesMax);
+    }
+    pieces.push(read.value);
+  }
+  const bytes = new Uint8Array(length);
+  let at = 0;
+  for (const piece of pieces) {
+    bytes.set(piece, at);
+    at += piece.length;
+  }
+  return bytes;
+}
+
+/**
+ * A document of a shape: JSON, or CBOR where `Content-Type` says so.
+ * @throws {Refusal} 400 where it is none, or of another shape; as {@link readBody} else.
+ */
+export async function readDocument<T>(
+  exchange: Exchange,
+  schema: v.GenericSchema<unknown, T>,
+): Promise<T> {
+  const { documentBytesMax } = exchange.host.limits;
+  const bytes = await readBody(exchange, documentBytesMax);
+  const type = exchange.request.headers.get("content-type") ?? "";
+  const isCbor = type.split(";")[0]?.trim().toLowerCase() === cborType;
+  const parsed = v.safeParse(schema, isCbor ? fromCbor(bytes, documentBytesMax) : fromJson(bytes));
+  if (parsed.success) return parsed.output;
+  const [issue] = parsed.issues;
+  throw badRequest(`body: ${v.getDotPath(issue) ?? "the whole"}: ${issue.message}`);
+}
+
+function fromJson(bytes: Uint8Array): unknown {
+  const text = textOf(bytes);
+  if (text === null) throw badRequest("body: not UTF-8");
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw badRequest("body: not JSON");
+  }
+}
+
+function fromCbor(bytes: Uint8Array, bytesMax: number): unknown {
+  const limits: CborLimits = {
+    totalBytesMax: bytesMax,
+    depthMax: 8,
+    itemsMax: 4096,
+    textBytesMax: bytesMax,
+    byteStringBytesMax: bytesMax,
+  };
+  try {
+    return decodeCbor(bytes, limits);
+  } catch (error) {
+    if (error instanceof MalformedBytes) throw badRequest(`body: not CBOR: ${error.message}`);
+    throw error;
+  }
+}

@@ -1,0 +1,158 @@
+/** Status, health, metrics, the log, and who leads. */
+import { MalformedBytes } from "../errors.ts";
+import { type Command, decodeCommand } from "../kv/command.ts";
+import type { HealthCheck, ReplicaStatus } from "../replica.ts";
+import { readDocument } from "./body.ts";
+import type { Exchange, Host, LogEntry } from "./exchange.ts";
+import { pageItemsDefault, pageItemsMax } from "./limits.ts";
+import { badRequest, Refusal } from "./problem.ts";
+import { Query } from "./target.ts";
+import { base64Of, textOf, textOfKey } from "./text.ts";
+import { LeaderRequest, type MemberAnswer, type StatusAnswer } from "./wire.ts";
+
+/** `GET /v1/status`: the cluster as this node sees it. */
+export function getStatus(exchange: Exchange): Response {
+  const { machine, replica, runtime, version } = exchange.host;
+  const status = replica.status();
+  const { id, clusterId, role, term, leader, commit, applied } = status;
+  const answer: StatusAnswer = {
+    id,
+    clusterId,
+    role,
+    term,
+    leader,
+    commit,
+    applied,
+    lastLog: status.lastIndex,
+    snapshot: status.snapshotIndex,
+    revision: machine.store.revision,
+    runtime,
+    version,
+    members: membersIn(status, exchange.host),
+  };
+  return exchange.document(200, answer);
+}
+
+/** `GET /livez`: the event loop and the disk answer. */
+export function getLive(exchange: Exchange): Response {
+  return answerHealth(exchange, exchange.host.replica.health().live);
+}
+
+/** `GET /readyz`: it also knows a leader and is caught up. */
+export function getReady(exchange: Exchange): Response {
+  return answerHealth(exchange, exchange.host.replica.health().ready);
+}
+
+/** `GET /metrics`, for Prometheus. */
+export async function getMetrics(exchange: Exchange): Promise<Response> {
+  const text = await exchange.host.metrics();
+  return exchange.raw(200, text, {
+    headers: { "content-type": "text/plain; version=0.0.4; charset=utf-8" },
+  });
+}
+
+const logNames: ReadonlySet<string> = new Set(["from", "limit"]);
+
+/** `GET /v1/log`: entries that the log still holds, for debugging; committed or not. */
+export function getLog(exchange: Exchange): Response {
+  const { host, target } = exchange;
+  const query = new Query(target, logNames, host.limits.queryBytesMax);
+  const from = query.whole("from", { min: 1, max: Number.MAX_SAFE_INTEGER }) ?? 1;
+  const limit = query.whole("limit", { min: 1, max: pageItemsMax }) ?? pageItemsDefault;
+  const { firstIndex, lastIndex, commit } = host.replica.status();
+  const first = Math.max(from, firstIndex);
+  const entries = first > lastIndex ? [] : host.replica.entries(first, limit);
+  return exchange.document(200, {
+    firstIndex,
+    lastIndex,
+    commit,
+    entries: entries.map((entry) => entryShown(entry, host.limits.loggedValueBytesMax)),
+  });
+}
+
+/** `PUT /v1/leader`: hands leadership over, from the node that has it. */
+export async function putLeader(exchange: Exchange): Promise<Response> {
+  const { replica, limits } = exchange.host;
+  const { id } = await readDocument(exchange, LeaderRequest);
+  if (!replica.status().configuration.voters.includes(id)) {
+    throw badRequest(`body: id: ${id} is not a voter of this cluster`);
+  }
+  const leader = await replica.transferLeadership(id, limits.requestTimeoutMs);
+  return exchange.document(200, { leader });
+}
+
+function answerHealth(exchange: Exchange, checks: readonly HealthCheck[]): Response {
+  const failing = checks.filter((check) => !check.ok);
+  if (failing.length === 0) return exchange.document(200, { status: "ok", checks });
+  const detail = failing.map(({ name, detail }) => `${name}: ${detail}`).join("; ");
+  throw new Refusal("not_ready", detail, { members: { checks: failing } });
+}
+
+/** Members in order of their ids. Only a leader knows about others; what is not known here is null. */
+function membersIn(status: ReplicaStatus, host: Host): MemberAnswer[] {
+  const { voters, outgoing, learners, urls } = status.configuration;
+  const ids = [...new Set([...voters, ...outgoing, ...learners])].toSorted();
+  return ids.map((id) => {
+    const seat = { id, url: urls[id] ?? "", voter: !learners.includes(id) };
+    if (id === status.id) {
+      const lagMs = status.role === "leader" ? 0 : host.replica.stalenessMs();
+      return { ...seat, match: status.lastIndex, lagMs };
+    }
+    const peer = status.progress.find((progress) => progress.id === id);
+    const heard = peer?.lastReply ?? null;
+    const lagMs = heard === null ? null : Math.max(0, Math.round(host.now() - heard));
+    return { ...seat, match: peer?.match ?? null, lagMs };
+  });
+}
+
+function entryShown({ index, term, kind, payload }: LogEntry, valueBytesMax: number): object {
+  const shown = { index, term, kind, size: payload.length };
+  switch (kind) {
+    case "empty":
+      return shown;
+    case "configuration":
+      return { ...shown, configuration: configurationShown(payload) };
+    case "command":
+      return { ...shown, command: commandShown(payload, valueBytesMax) };
+  }
+}
+
+/** The payload is JSON; see `raft/membership.ts`. */
+function configurationShown(payload: Uint8Array): unknown {
+  try {
+    return JSON.parse(textOf(payload) ?? "null");
+  } catch {
+    return null;
+  }
+}
+
+/** With text as text, other bytes as `{"base64"}`, and a large value by its size. */
+function commandShown(payload: Uint8Array, valueBytesMax: number): object {
+  let command: Command;
+  try {
+    command = decodeCommand(payload);
+  } catch (error) {
+    if (error instanceof MalformedBytes) return { type: "malformed", detail: error.message };
+    throw error;
+  }
+  switch (command.type) {
+    case "put": {
+      const { type, key, value, contentType, conditions } = command;
+      const small = value.length <= valueBytesMax
+        ? { value: textOf(value) ?? { base64: base64Of(value) } }
+        : {};
+      const bytes = { valueBytes: value.length, ...small };
+      return { type, key: keyShown(key), ...bytes, contentType, conditions };
+    }
+    case "delete":
+      return { ...command, key: keyShown(command.key) };
+    case "deleteRange": {
+      const { type, start, end } = command;
+      return { type, start: keyShown(start), end: end === null ? null : keyShown(end) };
+    }
+  }
+}
+
+function keyShown(key: string): unknown {
+  return textOfKey(key) ?? { base64: btoa(key) };
+}

@@ -1,0 +1,141 @@
+/** One request and its answer: what every handler is given, and the one place where answers are built. */
+import { InvariantViolation } from "../assert.ts";
+import { encodeCbor } from "../cbor.ts";
+import type { KvMachine } from "../kv/machine.ts";
+import type { KvResult } from "../kv/result.ts";
+import type { Logger } from "../ports.ts";
+import type { Applied, HealthCheck, ReplicaStatus } from "../replica.ts";
+import type { HttpLimits } from "./limits.ts";
+import { problemOf, refusalOf } from "./problem.ts";
+import { cborType, jsonType, nodeHeader, problemType, revisionHeader, termHeader } from "./wire.ts";
+
+/** What the routes ask of a replica; `Replica<KvResult>` is one. */
+export interface ReplicaView {
+  readonly id: string;
+  readonly term: number;
+  /** @throws {NotApplied} {OutcomeUnknown} */
+  propose(command: Uint8Array, timeoutMs: number): Promise<Applied<KvResult>>;
+  /** Resolves when the machine here may be read. @throws {NotApplied} */
+  read(level: "linearizable" | "lease", timeoutMs: number): Promise<void>;
+  /** Whole milliseconds; null before the first contact with a quorum. */
+  stalenessMs(): number | null;
+  status(): ReplicaStatus;
+  entries(from: number, limit: number): readonly LogEntry[];
+  health(): { readonly live: readonly HealthCheck[]; readonly ready: readonly HealthCheck[] };
+  /** Resolves with the new leader. @throws {NotApplied} */
+  transferLeadership(target: string | null, timeoutMs: number): Promise<string>;
+}
+
+/** What `/v1/log` shows of an entry. */
+export interface LogEntry {
+  readonly index: number;
+  readonly term: number;
+  readonly kind: "empty" | "command" | "configuration";
+  readonly payload: Uint8Array;
+}
+
+/** What all requests of a node share. */
+export interface Host {
+  readonly replica: ReplicaView;
+  readonly machine: KvMachine;
+  readonly limits: HttpLimits;
+  /** Serve linearizable reads from the leader's lease where it holds one (`--lease-reads`). */
+  readonly leaseReads: boolean;
+  /** E.g. `bun 1.4.5`. */
+  readonly runtime: string;
+  readonly version: string;
+  /** Monotonic milliseconds, on the replica's scale. */
+  readonly now: () => number;
+  readonly log: Logger;
+  /** Told of a broken invariant, which Hono would answer with 500 and run on: it has to stop the node. */
+  readonly onDefect: (error: Error) => void;
+  /** The text of `/metrics`. */
+  readonly metrics: () => Promise<string>;
+  /** Requests open now, of those that are bounded. */
+  open: number;
+  /** Bytes that the bodies arriving now may come to. */
+  arrivingBytes: number;
+}
+
+/** What an answer says besides status and body. */
+export interface AnswerExtra {
+  readonly headers?: Readonly<Record<string, string>>;
+  /** The store's revision that the answer reflects; the newest here where it is not said. */
+  readonly revision?: number;
+}
+
+export class Exchange {
+  readonly host: Host;
+  readonly request: Request;
+  /** Path and query as they came; see `target.ts`. */
+  readonly target: string;
+
+  constructor(host: Host, request: Request, target: string) {
+    this.host = host;
+    this.request = request;
+    this.target = target;
+  }
+
+  /** Whether documents are to be CBOR (`Accept`), not JSON. */
+  get wantsCbor(): boolean {
+    const accept = this.request.headers.get("accept");
+    return accept !== null && accept !== anything && prefersCbor(accept);
+  }
+
+  /** An answer with these bytes, or without any. */
+  raw(status: number, body: BodyInit | null, extra: AnswerExtra = {}): Response {
+    const { replica, machine } = this.host;
+    const headers = {
+      [nodeHeader]: replica.id,
+      [revisionHeader]: String(extra.revision ?? machine.store.revision),
+      [termHeader]: String(replica.term),
+      ...extra.headers,
+    };
+    return new Response(body, { status, headers });
+  }
+
+  /** An answer with a document, in the form that the request asks for. */
+  document(
+    status: number,
+    body: object,
+    extra: AnswerExtra = {},
+    type: string = jsonType,
+  ): Response {
+    const cbor = this.wantsCbor;
+    const headers = { "content-type": cbor ? cborType : type, ...extra.headers };
+    const bytes = cbor ? encodeCbor(body).slice() : JSON.stringify(body);
+    return this.raw(status, bytes, { ...extra, headers });
+  }
+
+  /** The answer to a request that `error` ended. Defects are logged, and end the node where they have to. */
+  refuse(error: unknown): Response {
+    const refusal = refusalOf(error);
+    const { method } = this.request;
+    if (refusal.code === "internal") {
+      const { log, onDefect } = this.host;
+      const reason = error instanceof Error ? error.stack ?? error.message : String(error);
+      log("error", "a request met a defect", { method, target: this.target.slice(0, 256), reason });
+      if (error instanceof InvariantViolation) onDefect(error);
+    }
+    const { status, body, headers } = problemOf(refusal, method);
+    const { revision } = refusal.extra;
+    const extra = revision === undefined ? { headers } : { headers, revision };
+    return this.document(status, body, extra, problemType);
+  }
+}
+
+/** What clients send that don't care; it spares them the look at the rest. */
+const anything = "*/*";
+
+/** Whether `accept` names CBOR, and JSON not with more weight (RFC 9110, section 12.5.1). */
+function prefersCbor(accept: string): boolean {
+  let cbor = 0;
+  let json = 0;
+  for (const range of accept.toLowerCase().split(",")) {
+    const [type = "", ...parameters] = range.split(";").map((part) => part.trim());
+    const weight = parameters.find((parameter) => parameter.startsWith("q="))?.slice(2) ?? "1";
+    if (type === cborType) cbor = Number(weight) || 0;
+    if (type === jsonType || type === problemType) json = Math.max(json, Number(weight) || 0);
+  }
+  return cbor > 0 && cbor >= json;
+}

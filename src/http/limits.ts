@@ -1,0 +1,39 @@
+/** Bounds on what clients may send and hold, each with its name. Sizes are bytes, times milliseconds. */
+export interface HttpLimits {
+  /** The largest value (`--max-value-bytes`); 413 beyond. */
+  readonly valueBytesMax: number;
+  /** By then every request is answered (`--request-timeout`), not counting its body's transfer. */
+  readonly requestTimeoutMs: number;
+  /** How long a request's body may take to arrive; 408 beyond. */
+  readonly bodyTimeoutMs: number;
+  /** Requests for keys that are open at a time; 429 beyond. Health, status and peers are not counted. */
+  readonly openRequestsMax: number;
+  /** Bytes that the bodies now arriving may come to; 429 beyond. */
+  readonly arrivingBytesMax: number;
+  /** A body that is not a value: JSON or CBOR; 413 beyond. */
+  readonly documentBytesMax: number;
+  /** A query string, as it is written in the URL; 413 beyond. */
+  readonly queryBytesMax: number;
+  /** Keys and values in one page of a listing; it ends early, with a cursor. */
+  readonly pageBytesMax: number;
+  /** A value is shown in `/v1/log` up to this size. */
+  readonly loggedValueBytesMax: number;
+}
+
+/** What `config.ts` has no flag for, and the defaults of what it has. */
+export const defaultHttpLimits: HttpLimits = {
+  valueBytesMax: 1024 * 1024,
+  requestTimeoutMs: 2000,
+  bodyTimeoutMs: 30_000,
+  openRequestsMax: 4096,
+  arrivingBytesMax: 256 * 1024 * 1024,
+  documentBytesMax: 64 * 1024,
+  queryBytesMax: 16 * 1024,
+  pageBytesMax: 8 * 1024 * 1024,
+  loggedValueBytesMax: 128,
+};
+
+/** Items in one page of a listing, and entries in one of the log. */
+export const pageItemsMax: number = 1000;
+/** Where `limit` is not said. */
+export const pageItemsDefault: number = 100;

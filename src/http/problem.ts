@@ -1,0 +1,109 @@
+/** Errors as answers: `application/problem+json` (RFC 9457), and for writes a truthful `outcome`. */
+import type { Context } from "hono";
+import type { ContentfulStatusCode } from "hono/utils/http-status";
+import { InvariantViolation } from "../assert.ts";
+import { NotApplied, OutcomeUnknown, TooStale } from "../errors.ts";
+import { type Outcome, type Problem, type ProblemCode, problemCodes, problemType } from "./wire.ts";
+
+const titles: Readonly<Record<ProblemCode, string>> = {
+  bad_request: "Bad request",
+  unauthenticated: "Unauthenticated",
+  not_found: "No such key",
+  no_such_route: "No such route",
+  request_timeout: "The body came too slowly",
+  precondition_failed: "The condition does not hold",
+  too_large: "Too large",
+  overloaded: "Overloaded",
+  internal: "A defect",
+  no_leader: "No leader",
+  not_ready: "Not ready",
+  too_stale: "Too stale",
+  outcome_unknown: "Outcome unknown",
+};
+
+/** What a {@link Refusal} says besides code and detail. */
+export interface RefusalExtra {
+  /** Where it is not the code's own. */
+  readonly status?: number;
+  /** What became of a write, where the status does not say it. */
+  readonly outcome?: Outcome;
+  /** Further members of the problem. */
+  readonly members?: Readonly<Record<string, unknown>>;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** The store's revision that this answer reflects, where it is not the newest one here. */
+  readonly revision?: number;
+}
+
+/** Thrown by a handler, answered as a problem. */
+export class Refusal extends Error {
+  override readonly name = "Refusal";
+  readonly code: ProblemCode;
+  readonly extra: RefusalExtra;
+  constructor(code: ProblemCode, detail: string, extra: RefusalExtra = {}) {
+    super(detail);
+    this.code = code;
+    this.extra = extra;
+  }
+}
+
+/** 400: `detail` says what is wrong, and where. */
+export function badRequest(detail: string): Refusal {
+  return new Refusal("bad_request", detail);
+}
+
+/** 413, with the limit in bytes. */
+export function tooLarge(what: string, limit: number): Refusal {
+  return new Refusal("too_large", `${what} is over ${limit} bytes`, { members: { limit } });
+}
+
+/** What `error` is as an answer. A defect's text stays in the log. */
+export function refusalOf(error: unknown): Refusal {
+  if (error instanceof Refusal) return error;
+  if (error instanceof NotApplied) return new Refusal(error.reason, error.message);
+  if (error instanceof OutcomeUnknown) return new Refusal("outcome_unknown", error.message);
+  if (error instanceof TooStale) return new Refusal("too_stale", error.message);
+  const detail = error instanceof InvariantViolation
+    ? "an invariant is broken: this node stops"
+    : "a defect: this node's log has the rest";
+  return new Refusal("internal", detail);
+}
+
+/** How a refusal reads to the client whose request it answers. */
+export interface ProblemAnswer {
+  readonly status: number;
+  readonly body: Problem;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** A write's `outcome`: 4xx and 503 refuse before anything is proposed, of all else nobody can be sure. */
+export function problemOf(refusal: Refusal, method: string): ProblemAnswer {
+  const { code, extra } = refusal;
+  const status = extra.status ?? problemCodes[code];
+  const isRead = method === "GET" || method === "HEAD";
+  const certain = status < 500 || status === 503;
+  const outcome = extra.outcome ?? (certain ? "not_applied" : "unknown");
+  const body = {
+    type: `urn:holdfast:problem:${code}`,
+    title: titles[code],
+    status,
+    detail: refusal.message,
+    code,
+    ...(isRead ? {} : { outcome }),
+    ...extra.members,
+  };
+  const headers = status === 429 || status === 503
+    ? { "retry-after": "1", ...extra.headers }
+    : extra.headers ?? {};
+  return { status, body, headers };
+}
+
+/** A problem where there is no exchange with a client: what peers are answered. It has no `outcome`. */
+export function problem(
+  c: Context,
+  status: ContentfulStatusCode,
+  code: ProblemCode,
+  detail: string,
+): Response {
+  const { body, headers } = problemOf(new Refusal(code, detail, { status }), "GET");
+  return c.body(JSON.stringify(body), status, { ...headers, "content-type": problemType });
+}

@@ -1,0 +1,35 @@
+/** Bytes as JSON can carry them: text where they are UTF-8, base64 where not. */
+import { type Key, keyFromBytes, keyToBytes } from "../kv/key.ts";
+
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/** The text that `bytes` are, or null where they are not UTF-8. */
+export function textOf(bytes: Uint8Array): string | null {
+  try {
+    return utf8.decode(bytes);
+  } catch {
+    return null;
+  }
+}
+
+/** The text that a key is, or null where it is not UTF-8. */
+export function textOfKey(key: Key): string | null {
+  return /[\x80-\xff]/.test(key) ? textOf(keyToBytes(key)) : key;
+}
+
+/** Base64 (RFC 4648, section 4). */
+export function base64Of(bytes: Uint8Array): string {
+  return btoa(keyFromBytes(bytes));
+}
+
+/** Base64 for URLs, without padding (RFC 4648, section 5). */
+export function base64UrlOf(bytes: Key): string {
+  return btoa(bytes).replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "");
+}
+
+/** The bytes that {@link base64UrlOf} gave `text` for, or null where it gave it for none. */
+export function fromBase64Url(text: string): Key | null {
+  if (!/^[A-Za-z0-9_-]*$/.test(text) || text.length % 4 === 1) return null;
+  const bytes = atob(text.replaceAll("-", "+").replaceAll("_", "/"));
+  return base64UrlOf(bytes) === text ? bytes : null;
+}

@@ -1,0 +1,172 @@
+/**
+ * What the HTTP interface says, as shapes: shared by the server, which writes them, and the client, which checks them.
+ *
+ * **Bytes in JSON.** Keys and values are bytes. Where both are UTF-8 an item shows them as text. Else it carries
+ * `"encoding":"base64"`, and then its value is base64; its key is base64 too where the key is not UTF-8, which
+ * `"keyEncoding":"base64"` says. (So `keyEncoding` never comes alone, and a key that can be read is never hidden.)
+ * In CBOR both are byte strings, and neither member appears.
+ */
+import * as v from "valibot";
+
+/** Headers that every answer carries, in the lower case of HTTP/2. */
+export const nodeHeader = "holdfast-node";
+export const revisionHeader = "holdfast-revision";
+export const termHeader = "holdfast-term";
+/** On a stale read: how old the state was at most, in whole milliseconds. */
+export const stalenessHeader = "holdfast-staleness-ms";
+
+export const jsonType = "application/json";
+export const problemType = "application/problem+json";
+export const cborType = "application/cbor";
+
+/** Every `code` of a problem, and the status it comes with (`no_such_route` also with 405). */
+export const problemCodes = {
+  bad_request: 400,
+  unauthenticated: 401,
+  not_found: 404,
+  no_such_route: 404,
+  request_timeout: 408,
+  precondition_failed: 412,
+  too_large: 413,
+  overloaded: 429,
+  internal: 500,
+  no_leader: 503,
+  not_ready: 503,
+  too_stale: 503,
+  outcome_unknown: 504,
+} as const;
+export type ProblemCode = keyof typeof problemCodes;
+
+/** What became of a write that was not answered with 2xx. */
+export type Outcome = "not_applied" | "unknown";
+
+/** RFC 9457. Further members say more: `limit`, `revision`, `checks`. */
+export interface Problem {
+  readonly type: string;
+  readonly title: string;
+  readonly status: number;
+  readonly detail: string;
+  readonly code: string;
+  readonly outcome?: Outcome | undefined;
+}
+export const Problem: v.GenericSchema<unknown, Problem> = v.object({
+  type: v.string(),
+  title: v.string(),
+  status: v.number(),
+  detail: v.string(),
+  code: v.string(),
+  outcome: v.optional(v.picklist(["not_applied", "unknown"])),
+});
+
+const count: v.GenericSchema<unknown, number> = v.pipe(
+  v.number(),
+  v.safeInteger(),
+  v.minValue(0),
+);
+
+export interface PutAnswer {
+  readonly revision: number;
+  readonly version: number;
+}
+export const PutAnswer: v.GenericSchema<unknown, PutAnswer> = v.object({
+  revision: count,
+  version: count,
+});
+
+export interface DeleteAnswer {
+  readonly revision: number;
+  readonly deleted: number;
+}
+export const DeleteAnswer: v.GenericSchema<unknown, DeleteAnswer> = v.object({
+  revision: count,
+  deleted: count,
+});
+
+/** An item of a listing. `value` is left out with `values=false`. */
+export interface ItemAnswer {
+  readonly key: string | Uint8Array;
+  readonly value?: string | Uint8Array | undefined;
+  readonly encoding?: "base64" | undefined;
+  readonly keyEncoding?: "base64" | undefined;
+  readonly revision: number;
+  readonly created: number;
+  readonly version: number;
+  readonly contentType: string;
+}
+const text = v.union([v.string(), v.instance(Uint8Array)]);
+const ItemAnswer: v.GenericSchema<unknown, ItemAnswer> = v.object({
+  key: text,
+  value: v.optional(text),
+  encoding: v.optional(v.literal("base64")),
+  keyEncoding: v.optional(v.literal("base64")),
+  revision: count,
+  created: count,
+  version: count,
+  contentType: v.string(),
+});
+
+export interface ListAnswer {
+  readonly revision: number;
+  readonly items: readonly ItemAnswer[];
+  /** Opaque; only where more follows. */
+  readonly cursor?: string | undefined;
+}
+export const ListAnswer: v.GenericSchema<unknown, ListAnswer> = v.object({
+  revision: count,
+  items: v.array(ItemAnswer),
+  cursor: v.optional(v.string()),
+});
+
+export interface MemberAnswer {
+  readonly id: string;
+  readonly url: string;
+  readonly voter: boolean;
+  /** The last index known to be durable there and equal to the leader's; null where this node can't tell. */
+  readonly match: number | null;
+  /** On a leader: since it last heard from the member. Of a follower itself: how old its state is at most. Else null. */
+  readonly lagMs: number | null;
+}
+export interface StatusAnswer {
+  readonly id: string;
+  readonly clusterId: string;
+  readonly role: string;
+  readonly term: number;
+  readonly leader: string | null;
+  readonly commit: number;
+  readonly applied: number;
+  readonly lastLog: number;
+  readonly snapshot: number;
+  readonly revision: number;
+  readonly runtime: string;
+  readonly version: string;
+  readonly members: readonly MemberAnswer[];
+}
+export const StatusAnswer: v.GenericSchema<unknown, StatusAnswer> = v.object({
+  id: v.string(),
+  clusterId: v.string(),
+  role: v.string(),
+  term: count,
+  leader: v.nullable(v.string()),
+  commit: count,
+  applied: count,
+  lastLog: count,
+  snapshot: count,
+  revision: count,
+  runtime: v.string(),
+  version: v.string(),
+  members: v.array(v.object({
+    id: v.string(),
+    url: v.string(),
+    voter: v.boolean(),
+    match: v.nullable(count),
+    lagMs: v.nullable(count),
+  })),
+});
+
+/** The body of `PUT /v1/leader`. */
+export interface LeaderRequest {
+  readonly id: string;
+}
+export const LeaderRequest: v.GenericSchema<unknown, LeaderRequest> = v.object({
+  id: v.pipe(v.string(), v.regex(/^[A-Za-z0-9._-]{1,64}$/, "1–64 of A-Z a-z 0-9 . _ -")),
+});
