@@ -13,6 +13,7 @@ import {
   type OptionName,
   type OptionValues,
   urlOf,
+  VALUE_BYTES_LIMIT,
 } from "./config/options.ts";
 import { BadConfiguration } from "./errors.ts";
 import type { LogLevel } from "./ports.ts";
@@ -31,6 +32,15 @@ export const raftLimits: Omit<RaftLimits, "trailingEntries"> = {
   applyLagMax: 20_000,
   pendingReadsMax: 4096,
 };
+
+/** Entries in one append message. */
+export const APPEND_ENTRIES_MAX = 16_384;
+/** Bytes of a command: the largest value, its key, its content type and its conditions. */
+export const COMMAND_BYTES_MAX: number = VALUE_BYTES_LIMIT + 64 * KIB;
+/** A write to disk that takes longer ends the process, in milliseconds. */
+export const DISK_STALL_MS = 10_000;
+/** A peer that does not answer a message for this many election timeouts counts as unreachable. */
+export const PEER_TIMEOUT_FACTOR = 2;
 
 /** Bounds of what a runtime's server accepts, before any route sees it. */
 export interface ServerLimits {
@@ -60,6 +70,8 @@ export interface StopLimits {
   readonly transferTimeoutMs: number;
   /** Answering what is under way. */
   readonly drainTimeoutMs: number;
+  /** Getting the last answers out of the sockets. */
+  readonly closeTimeoutMs: number;
   /** All of it; after that the process ends as it is. */
   readonly stopTimeoutMs: number;
 }
@@ -67,6 +79,7 @@ export interface StopLimits {
 export const stopLimits: StopLimits = {
   transferTimeoutMs: 2_000,
   drainTimeoutMs: 3_000,
+  closeTimeoutMs: 250,
   stopTimeoutMs: 8_000,
 };
 
