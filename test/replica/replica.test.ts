@@ -1,0 +1,146 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { DiskFailure, NotApplied, OutcomeUnknown } from "../../src/errors.ts";
+import type { Wal } from "../../src/ports.ts";
+import { put, TestCluster, until } from "./cluster.ts";
+
+async function withCluster(cluster: TestCluster, test: () => Promise<void>): Promise<void> {
+  await cluster.start();
+  try {
+    await test();
+  } finally {
+    await cluster.stop();
+  }
+}
+
+describe("a replica", () => {
+  it("applies a follower's write at the leader and reads it on another follower", async () => {
+    const cluster = new TestCluster(3);
+    await withCluster(cluster, async () => {
+      const leader = await cluster.leader();
+      const [first, second] = cluster.followers(leader.id);
+      assert(first !== undefined && second !== undefined);
+      const { result } = await first.propose(put("a", "1"), 2000);
+      assert.deepEqual(result, { type: "put", revision: 1, version: 1, created: 1 });
+      await second.read("linearizable", 2000);
+      assert.equal(cluster.value(second.id, "a"), "1");
+    });
+  });
+
+  it("works alone", async () => {
+    const cluster = new TestCluster(1);
+    await withCluster(cluster, async () => {
+      const leader = await cluster.leader();
+      await leader.propose(put("a", "1"), 2000);
+      await leader.read("lease", 2000);
+      assert.equal(cluster.value("n1", "a"), "1");
+      assert.equal(leader.stalenessMs(), 0);
+    });
+  });
+
+  it("takes a write in when the leader has died, once there is another", async () => {
+    const cluster = new TestCluster(3);
+    await withCluster(cluster, async () => {
+      const leader = await cluster.leader();
+      await leader.propose(put("a", "1"), 2000);
+      const [follower] = cluster.followers(leader.id);
+      assert(follower !== undefined);
+      await cluster.crash(leader.id);
+      // The connection to the dead leader is refused, so the write was certainly not proposed and may wait.
+      await follower.propose(put("a", "2"), 5000);
+      await follower.read("linearizable", 2000);
+      assert.equal(cluster.value(follower.id, "a"), "2");
+    });
+  });
+
+  it("has its state again after a restart of all", async () => {
+    const cluster = new TestCluster(3, { snapshotEntries: 10, trailingEntries: 2 });
+    await withCluster(cluster, async () => {
+      const leader = await cluster.leader();
+      for (let i = 0; i < 35; i++) await leader.propose(put(`k${i}`, `${i}`), 2000);
+      await until("a snapshot is taken", () => leader.status().snapshotIndex >= 20);
+      await cluster.stop();
+      await cluster.start();
+      const next = await cluster.leader();
+      await next.read("linearizable", 2000);
+      for (let i = 0; i < 35; i++) assert.equal(cluster.value(next.id, `k${i}`), `${i}`);
+    });
+  });
+
+  it("brings back a node whose log is gone from the leader's by a snapshot", async () => {
+    const cluster = new TestCluster(3, { snapshotEntries: 10, trailingEntries: 2 });
+    await withCluster(cluster, async () => {
+      const leader = await cluster.leader();
+      const [away] = cluster.followers(leader.id);
+      assert(away !== undefined);
+      await cluster.crash(away.id);
+      for (let i = 0; i < 50; i++) await leader.propose(put(`k${i}`, `${i}`), 2000);
+      await until("the log is compacted", () => leader.status().firstIndex > 30);
+      await cluster.start([away.id]);
+      await cluster.replica(away.id).read("linearizable", 5000);
+      for (let i = 0; i < 50; i++) assert.equal(cluster.value(away.id, `k${i}`), `${i}`);
+      assert(cluster.replica(away.id).status().snapshotIndex > 30);
+    });
+  });
+
+  it("says not_applied without a majority when nothing was proposed, unknown when it was", async () => {
+    const cluster = new TestCluster(3);
+    await withCluster(cluster, async () => {
+      const leader = await cluster.leader();
+      await until("a quorum was heard from", () => leader.stalenessMs() !== null);
+      for (const follower of cluster.followers(leader.id)) await cluster.crash(follower.id);
+      await assert.rejects(leader.propose(put("a", "1"), 50), OutcomeUnknown);
+      await until("the leader steps down", () => leader.status().role !== "leader");
+      await assert.rejects(leader.propose(put("a", "2"), 200), NotApplied);
+      await assert.rejects(leader.read("linearizable", 200), NotApplied);
+      assert.notEqual(leader.stalenessMs(), null);
+    });
+  });
+
+  it("hands leadership over", async () => {
+    const cluster = new TestCluster(3);
+    await withCluster(cluster, async () => {
+      const leader = await cluster.leader();
+      const [target] = cluster.followers(leader.id);
+      assert(target !== undefined);
+      assert.equal(await leader.transferLeadership(target.id, 2000), target.id);
+      assert.equal((await cluster.leader()).id, target.id);
+      await assert.rejects(leader.transferLeadership(null, 1000), NotApplied);
+    });
+  });
+
+  it("halts at a failed write and acknowledges nothing any more", async () => {
+    let failing = "";
+    const wal = (id: string, real: Wal): Wal => ({
+      append: (write) =>
+        id === failing ? Promise.reject(new DiskFailure("no space left")) : real.append(write),
+      compactBefore: (index) => real.compactBefore(index),
+      close: () => real.close(),
+    });
+    const cluster = new TestCluster(3, { wal });
+    await withCluster(cluster, async () => {
+      const leader = await cluster.leader();
+      await leader.propose(put("a", "1"), 2000);
+      failing = leader.id;
+      await assert.rejects(leader.propose(put("a", "2"), 2000), OutcomeUnknown);
+      assert.equal((await leader.halted).message, "no space left");
+      await assert.rejects(leader.propose(put("a", "3"), 2000), NotApplied);
+      assert(leader.health().live.some(({ ok }) => !ok));
+    });
+  });
+
+  it("tells how old its state is at most, from a heartbeat round on", async () => {
+    const cluster = new TestCluster(3);
+    await withCluster(cluster, async () => {
+      const leader = await cluster.leader();
+      const [follower] = cluster.followers(leader.id);
+      assert(follower !== undefined);
+      await until("the follower knows", () => follower.stalenessMs() !== null);
+      for (const [from, to] of [[leader.id, follower.id], [follower.id, leader.id]] as const) {
+        cluster.network.cut(from, to);
+      }
+      const before = follower.stalenessMs() ?? 0;
+      await until("it grows old", () => (follower.stalenessMs() ?? 0) > before + 20);
+    });
+  });
+});
