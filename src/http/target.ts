@@ -11,7 +11,7 @@ import { badRequest, tooLarge } from "./problem.ts";
 
 /** What `@hono/node-server` hands to an app beside the request; other runtimes hand in something else or nothing. */
 export interface Bindings {
-  readonly incoming?: { readonly url?: string };
+  readonly incoming?: { readonly url?: string | undefined };
 }
 
 /** Path and query as they came: from `/` on, without a fragment. */
