@@ -178,7 +178,7 @@ export class FileWal implements Wal {
         break;
       }
       for (const each of batch) each.resolve();
-      if (this.#offset > this.#segment.bytes / 2 && this.#failure === null) {
+      if (2 * this.#offset > this.#segment.bytes + SEGMENT_HEADER_BYTES && this.#failure === null) {
         // A failure is kept, and every later append meets it.
         this.#orFail(this.#segments.prepareSpare()).catch(() => {});
       }
