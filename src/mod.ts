@@ -1,0 +1,41 @@
+/**
+ * Holdfast's public exports, and a tour.
+ *
+ * - `raft/` is consensus as arithmetic: `new Raft(options, restart).step(event, now)` gives effects, and nothing else
+ *   happens. `kv/` is the state machine: the same commands give the same bytes on every replica.
+ * - `ports.ts` says what a replica needs of the world; `adapters/` has it for real machines and, in memory, for tests.
+ * - {@link Replica} (`replica.ts`) joins them: it proposes, confirms reads, takes snapshots and answers peers.
+ * - {@link createApp} (`http/`) is the Hono app over a replica. `client/` speaks to it, `cli/` is for people.
+ * - `runtimes/` has what differs between Bun, Deno and Node; `runtimes/open-node.ts` assembles a whole node.
+ *
+ * @module
+ */
+export { type NodeConfig, nodeHelp, readNodeConfig } from "./config.ts";
+export {
+  BadConfiguration,
+  CorruptData,
+  DataDirectoryRefused,
+  DiskFailure,
+  MalformedBytes,
+  NotApplied,
+  OutcomeUnknown,
+  PeerUnreachable,
+  TooStale,
+} from "./errors.ts";
+export { type AppOptions, createApp } from "./http/app.ts";
+export { Metrics } from "./http/metrics.ts";
+export { type Command, encodeCommand } from "./kv/command.ts";
+export { KvMachine } from "./kv/machine.ts";
+export type { KvResult } from "./kv/result.ts";
+export type {
+  Clock,
+  FileSystem,
+  Logger,
+  ReplicaObserver,
+  SnapshotStore,
+  StateMachine,
+  Transport,
+  Wal,
+} from "./ports.ts";
+export { type Applied, Replica, type ReplicaOptions, type ReplicaParts } from "./replica.ts";
+export type { ReplicaStatus } from "./replica.ts";
