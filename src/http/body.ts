@@ -12,7 +12,11 @@ import { cborType } from "./wire.ts";
  * @throws {Refusal} 413 over `bytesMax`, said or found; 408 too slow; 429 too many at a time; 400 broken off.
  */
 export async function readBody({ host, request }: Exchange, bytesMax: number): Promise<Uint8Array> {
-  const said = saidLength(request.headers.get("content-length"), bytesMax);
+  const said = saidLength(request.headers.get("content-length"));
+  if (said !== null && said > bytesMax) {
+    if (said <= host.limits.drainBytesMax) await drain(host, request.body?.getReader());
+    throw tooLarge("the body", bytesMax);
+  }
   if (said === 0 || (said === null && request.body === null)) return new Uint8Array();
   const share = said ?? bytesMax;
   if (host.arrivingBytes + share > host.limits.arrivingBytesMax) {
@@ -21,8 +25,8 @@ export async function readBody({ host, request }: Exchange, bytesMax: number): P
   host.arrivingBytes += share;
   try {
     const bytes = said === null
-      ? await inTime(host, (signal) => readStream(request, bytesMax, signal))
-      : new Uint8Array(await inTime(host, () => request.arrayBuffer()));
+      ? await inTime(host, readStream(host, request, bytesMax))
+      : new Uint8Array(await inTime(host, request.arrayBuffer()));
     if (bytes.length > bytesMax) throw tooLarge("the body", bytesMax);
     if (said !== null && bytes.length !== said) throw badRequest("the body is shorter than said");
     return bytes;
@@ -31,24 +35,20 @@ export async function readBody({ host, request }: Exchange, bytesMax: number): P
   }
 }
 
-function saidLength(header: string | null, bytesMax: number): number | null {
+function saidLength(header: string | null): number | null {
   if (header === null) return null;
   if (!/^\d+$/.test(header)) throw badRequest("Content-Length is not a number");
-  const length = Number(header);
-  if (length > bytesMax) throw tooLarge("the body", bytesMax);
-  return length;
+  return Number(header);
 }
 
-/** @throws {Refusal} 408 where `read` takes too long, 400 where the body breaks off. */
-function inTime<T>(host: Host, read: (signal: AbortSignal) => Promise<T>): Promise<T> {
+/** @throws {Refusal} 408 where `reading` takes too long, 400 where the body breaks off. */
+function inTime<T>(host: Host, reading: Promise<T>): Promise<T> {
   const { bodyTimeoutMs } = host.limits;
-  const abort = new AbortController();
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => {
       reject(new Refusal("request_timeout", `the body took more than ${bodyTimeoutMs} ms`));
-      abort.abort();
     }, bodyTimeoutMs);
-    read(abort.signal).then((bytes) => {
+    reading.then((bytes) => {
       clearTimeout(timer);
       resolve(bytes);
     }, (error: unknown) => {
@@ -58,20 +58,17 @@ function inTime<T>(host: Host, read: (signal: AbortSignal) => Promise<T>): Promi
   });
 }
 
-async function readStream(
-  request: Request,
-  bytesMax: number,
-  signal: AbortSignal,
-): Promise<Uint8Array> {
+type Reader = ReadableStreamDefaultReader<Uint8Array>;
+
+async function readStream(host: Host, request: Request, bytesMax: number): Promise<Uint8Array> {
   const reader = request.body?.getReader();
   if (reader === undefined) return new Uint8Array();
-  signal.addEventListener("abort", () => void reader.cancel().catch(() => {}));
   const pieces: Uint8Array[] = [];
   let length = 0;
   for (let read = await reader.read(); !read.done; read = await reader.read()) {
     length += read.value.length;
     if (length > bytesMax) {
-      reader.cancel().catch(() => {});
+      await drain(host, reader);
       throw tooLarge("the body", bytesMax);
     }
     pieces.push(read.value);
@@ -83,6 +80,27 @@ async function readStream(
     at += piece.length;
   }
   return bytes;
+}
+
+/** Throws away what still comes, within bounds. What is left then is the server's: cancelling would cut the answer off. */
+async function drain({ limits }: Host, reader: Reader | undefined): Promise<void> {
+  if (reader === undefined) return;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<null>((resolve) => {
+    timer = setTimeout(resolve, limits.drainTimeoutMs, null);
+  });
+  let left = limits.drainBytesMax;
+  try {
+    while (left > 0) {
+      const read = await Promise.race([reader.read(), late]);
+      if (read === null || read.done) return;
+      left -= read.value.length;
+    }
+  } catch {
+    // It broke off: there is nothing more to throw away.
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /**

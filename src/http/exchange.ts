@@ -82,15 +82,23 @@ export class Exchange {
     return accept !== null && accept !== anything && prefersCbor(accept);
   }
 
-  /** An answer with these bytes, or without any. */
-  raw(status: number, body: BodyInit | null, extra: AnswerExtra = {}): Response {
+  /** An answer with this body, or without any. Of a `HEAD` Hono leaves the headers. */
+  raw(
+    status: number,
+    body: string | Uint8Array<ArrayBuffer> | null,
+    extra: AnswerExtra = {},
+  ): Response {
     const { replica, machine } = this.host;
-    const headers = {
+    const headers: Record<string, string> = {
       [nodeHeader]: replica.id,
       [revisionHeader]: String(extra.revision ?? machine.store.revision),
       [termHeader]: String(replica.term),
       ...extra.headers,
     };
+    if (this.request.method === "HEAD" && body !== null) {
+      const bytes = typeof body === "string" ? new TextEncoder().encode(body) : body;
+      headers["content-length"] = String(bytes.length);
+    }
     return new Response(body, { status, headers });
   }
 

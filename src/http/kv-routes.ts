@@ -52,9 +52,7 @@ export async function getKey(exchange: Exchange): Promise<Response> {
     return exchange.raw(304, null, { headers: { etag, ...staleness } });
   }
   const headers = { "content-type": item.contentType, etag, ...staleness };
-  if (request.method !== "HEAD") return exchange.raw(200, item.value, { headers });
-  const length = { "content-length": String(item.value.length) };
-  return exchange.raw(200, null, { headers: { ...headers, ...length } });
+  return exchange.raw(200, item.value, { headers });
 }
 
 /** A write's answer, as it was decided at the command's place in the log. */

@@ -10,6 +10,12 @@ export interface HttpLimits {
   readonly openRequestsMax: number;
   /** Bytes that the bodies now arriving may come to; 429 beyond. */
   readonly arrivingBytesMax: number;
+  /**
+   * A body that is too large is still taken off the wire, and thrown away, up to this size and for this long: a
+   * connection closed on a client that is sending may lose it the answer.
+   */
+  readonly drainBytesMax: number;
+  readonly drainTimeoutMs: number;
   /** A body that is not a value: JSON or CBOR; 413 beyond. */
   readonly documentBytesMax: number;
   /** A query string, as it is written in the URL; 413 beyond. */
@@ -27,6 +33,8 @@ export const defaultHttpLimits: HttpLimits = {
   bodyTimeoutMs: 30_000,
   openRequestsMax: 4096,
   arrivingBytesMax: 256 * 1024 * 1024,
+  drainBytesMax: 16 * 1024 * 1024,
+  drainTimeoutMs: 1000,
   documentBytesMax: 64 * 1024,
   queryBytesMax: 16 * 1024,
   pageBytesMax: 8 * 1024 * 1024,

@@ -29,7 +29,7 @@ async function putStream(
 }
 
 describe("a body", () => {
-  const limits = { valueBytesMax: 1000, bodyTimeoutMs: 20 };
+  const limits = { valueBytesMax: 1000, bodyTimeoutMs: 20, drainBytesMax: 5000, drainTimeoutMs: 5 };
 
   it("may be as large as the limit, whether or not its length is said", async () => {
     const { app, send } = fixture({ limits });
@@ -40,20 +40,46 @@ describe("a body", () => {
     assert.equal((await (await send("GET", "/v1/kv/b")).arrayBuffer()).byteLength, 1000);
   });
 
-  it("is refused where it says that it is larger, before it is read", async () => {
+  it("is refused where it says that it is larger, also before it comes", async () => {
     const made = fixture({ limits });
-    const headers = { "content-length": "1001" };
-    const response = await putStream(made, streamOf([], "silent"), headers);
-    const problem = await assertProblem(response, 413, "too_large", "not_applied");
-    assert.equal(problem["limit"], 1000);
+    for (const length of ["1001", "4000", "99999999999999999999"]) {
+      const response = await putStream(made, streamOf([], "silent"), { "content-length": length });
+      const problem = await assertProblem(response, 413, "too_large", "not_applied");
+      assert.equal(problem["limit"], 1000);
+    }
   });
 
-  it("is refused where it turns out to be larger, before all of it was read", async () => {
+  it("is refused where it turns out to be larger, also before all of it came", async () => {
     const made = fixture({ limits });
-    const response = await putStream(made, streamOf([600, 600], "silent"));
-    const problem = await assertProblem(response, 413, "too_large", "not_applied");
-    assert.equal(problem["limit"], 1000);
+    for (const end of ["silent", "broken", "closed"] as const) {
+      const response = await putStream(made, streamOf([600, 600], end));
+      const problem = await assertProblem(response, 413, "too_large", "not_applied");
+      assert.equal(problem["limit"], 1000);
+    }
     assert.equal(made.replica.log.length, 0);
+  });
+
+  it("that is too large is taken off the wire before the answer, up to a bound", async () => {
+    const made = fixture({ limits: { ...limits, drainTimeoutMs: 60_000 } });
+    let pulled = 0;
+    const endless = () => {
+      pulled = 0;
+      return new ReadableStream<Uint8Array>({
+        pull(controller) {
+          pulled += 500;
+          if (pulled > 50_000) throw new Error("read on and on");
+          controller.enqueue(new Uint8Array(500));
+        },
+      });
+    };
+    await assertProblem(await putStream(made, endless()), 413, "too_large", "not_applied");
+    assert.ok(pulled >= 6000 && pulled < 10_000, `${pulled} bytes`);
+    const said = await putStream(made, endless(), { "content-length": "4000" });
+    await assertProblem(said, 413, "too_large", "not_applied");
+    assert.ok(pulled >= 4000 && pulled < 10_000, `${pulled} bytes`);
+    const beyond = await putStream(made, endless(), { "content-length": "5001" });
+    await assertProblem(beyond, 413, "too_large", "not_applied");
+    assert.ok(pulled <= 1000, `${pulled} bytes`);
   });
 
   it("is put together where it comes in pieces", async () => {

@@ -72,7 +72,7 @@ async function openCluster(
       metrics,
       runtime: "test",
       version: "0",
-      now: clock.now,
+      now: () => clock.now(),
       log,
       onDefect: (error) => {
         throw error;
@@ -120,7 +120,8 @@ describe("the app over real replicas", () => {
     const answers = await Promise.all(
       Array.from(
         { length: 30 },
-        (_, i) => at(i % 3).request("/v1/kv/once", { method: "PUT", body: `${i}`, headers }),
+        async (_, i) =>
+          await at(i % 3).request("/v1/kv/once", { method: "PUT", body: `${i}`, headers }),
       ),
     );
     const created = answers.filter(({ status }) => status === 201);
