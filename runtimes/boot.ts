@@ -1,0 +1,136 @@
+/** A node's process: flags, the line on standard output, signals, and the exit status. */
+import { writeSync } from "node:fs";
+import process from "node:process";
+import { createJsonLogger, type JsonLogger, type LogSink } from "../src/adapters/json-logger.ts";
+import { parseArguments } from "../src/cli/arguments.ts";
+import { nodeHelp, readNodeConfig, stopLimits } from "../src/config.ts";
+import { nodeOptions } from "../src/config/options.ts";
+import { BadConfiguration, CorruptData, DataDirectoryRefused, DiskFailure } from "../src/errors.ts";
+import { openNode, type RunningNode, type Runtime } from "./open-node.ts";
+
+/** Exit statuses of a node. */
+export const exitStatus = {
+  stopped: 0,
+  /** An error that nobody foresaw. */
+  defect: 1,
+  /** A flag is wrong, or its address can't be listened on. */
+  badConfiguration: 2,
+  /** The data directory is locked, another node's, or corrupt. */
+  badData: 3,
+  /** A write to disk failed, or an invariant was broken. */
+  halted: 4,
+} as const;
+
+/** The wrappers between a terminal and this process (npm, bun run) pass Ctrl-C on, which arrives directly as well. */
+const REPEATED_SIGNAL_MS = 1000;
+const FLUSH_TIMEOUT_MS = 500;
+
+const usage = `One Holdfast node. Flags win over environment variables:
+
+${nodeHelp()}  --help, -h
+`;
+
+/** Runs a node until a signal or its replica ends it. Never returns otherwise than by the process's end. */
+export async function boot(
+  runtime: Runtime,
+  argv: readonly string[],
+  sink?: LogSink,
+): Promise<void> {
+  let logger: JsonLogger | null = null;
+  try {
+    const { flags, help } = parseArguments(argv, { flags: nodeOptions, operands: [] });
+    if (help) return end(exitStatus.stopped, usage, 1);
+    const config = readNodeConfig(flags, process.env);
+    logger = createJsonLogger({ level: config.logLevel, ...(sink === undefined ? {} : { sink }) });
+    const { log } = logger;
+    const signals = new Signals();
+    catchDefects(logger);
+    log("info", "starting", { ...config, secret: config.secret !== null, runtime: runtime.name });
+    const node = await openNode(config, runtime, log);
+    say(1, `holdfast ${node.id} listening on ${node.url} (${runtime.name})\n`);
+    log("info", "serving", { url: node.url, clusterId: node.replica.clusterId });
+    await run(node, signals, logger);
+  } catch (error) {
+    await logger?.flush(FLUSH_TIMEOUT_MS);
+    const { status, line } = lastWords(error);
+    end(status, `holdfast: ${line.replaceAll(/\s*\n\s*/g, " ")}\n`, 2);
+  }
+}
+
+async function run(node: RunningNode, signals: Signals, logger: JsonLogger): Promise<void> {
+  const { log } = logger;
+  const reason = await Promise.race([signals.first, node.halted]);
+  if (reason instanceof Error) {
+    log("error", "the node halted", { error: reason });
+    await logger.flush(FLUSH_TIMEOUT_MS);
+    return process.exit(exitStatus.halted);
+  }
+  log("info", "stopping", { signal: reason });
+  const late = new Promise<"late">((resolve) => {
+    setTimeout(resolve, stopLimits.stopTimeoutMs, "late");
+  });
+  const stopped = node.stop().then(() => "stopped" as const);
+  const how = await Promise.race([stopped, late, node.halted]);
+  log(how === "stopped" ? "info" : "warn", "the node stopped", how === "stopped" ? {} : { how });
+  await logger.flush(FLUSH_TIMEOUT_MS);
+  process.exit(how instanceof Error ? exitStatus.halted : exitStatus.stopped);
+}
+
+/** `first` resolves with the first signal to stop; a later one, a second apart, ends the process at once. */
+class Signals {
+  readonly first: Promise<string>;
+
+  constructor() {
+    const { promise, resolve } = Promise.withResolvers<string>();
+    this.first = promise;
+    let since = Infinity;
+    const numbers = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
+    for (const signal of ["SIGHUP", "SIGINT", "SIGTERM"] as const) {
+      process.on(signal, () => {
+        if (performance.now() - since > REPEATED_SIGNAL_MS) process.exit(128 + numbers[signal]);
+        since = Math.min(since, performance.now());
+        resolve(signal);
+      });
+    }
+  }
+}
+
+/** An error that nobody caught leaves the node in a state that nobody knows: it ends. */
+function catchDefects({ log, flush }: JsonLogger): void {
+  const onDefect = (error: unknown): void => {
+    log("error", "an error was not caught", { error });
+    void flush(FLUSH_TIMEOUT_MS).then(() => process.exit(exitStatus.defect));
+  };
+  process.on("uncaughtException", onDefect);
+  process.on("unhandledRejection", onDefect);
+}
+
+function lastWords(error: unknown): { readonly status: number; readonly line: string } {
+  if (error instanceof BadConfiguration) {
+    return { status: exitStatus.badConfiguration, line: error.message };
+  }
+  if (error instanceof DataDirectoryRefused || error instanceof CorruptData) {
+    return { status: exitStatus.badData, line: error.message };
+  }
+  if (error instanceof DiskFailure) {
+    return { status: exitStatus.halted, line: `the disk failed: ${error.message}` };
+  }
+  return {
+    status: exitStatus.defect,
+    line: error instanceof Error ? error.stack ?? error.message : String(error),
+  };
+}
+
+function end(status: number, text: string, descriptor: 1 | 2): void {
+  say(descriptor, text);
+  process.exit(status);
+}
+
+/** Written at once, whole, and without an error where nobody listens. */
+function say(descriptor: 1 | 2, text: string): void {
+  try {
+    writeSync(descriptor, text);
+  } catch {
+    // A closed pipe: there is nobody to tell.
+  }
+}
