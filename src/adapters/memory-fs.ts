@@ -8,6 +8,7 @@
  * - Any call can be made to fail or to be the one at which the power goes (`intercept`); the disk can be full; bytes
  *   can be read and changed behind everybody's back (`peek`, `poke`).
  *
+ * After `crash` and `kill` every call rejects until `restart`: what still runs of the old process changes nothing.
  * Directories themselves are durable once made, as the port says.
  */
 import { DataDirectoryRefused } from "../errors.ts";
@@ -74,6 +75,7 @@ export class MemoryFileSystem implements FileSystem {
   #calls = 0;
   /** What handles and locks belong to: one life of the process. */
   #life = 0;
+  #down = false;
   readonly #locks = new Set<string>();
   readonly #directories = new Set<string>(["/", "."]);
   readonly #live = new Map<string, Inode>();
@@ -163,10 +165,16 @@ export class MemoryFileSystem implements FileSystem {
     });
   }
 
-  /** Ends the process's life: its handles reject from now on and its locks are free. */
+  /** Ends the process's life: its handles reject for good and its locks are free. */
   kill(): void {
     this.#life++;
+    this.#down = true;
     this.#locks.clear();
+  }
+
+  /** Begins the next life. */
+  restart(): void {
+    this.#down = false;
   }
 
   /** Cuts the power: see the head of this file. */
@@ -227,6 +235,7 @@ export class MemoryFileSystem implements FileSystem {
     effect: () => T,
     partial: () => void = () => {},
   ): Promise<T> {
+    if (this.#down) fail("ECRASHED", `${operation} ${path}`);
     const life = this.#life;
     const verdict = await this.intercept({ number: ++this.#calls, operation, path });
     if (life !== this.#life) fail("ECRASHED", `${operation} ${path}`);

@@ -169,6 +169,9 @@ describe("MemoryFileSystem", () => {
     fs.kill();
     assert.equal(text(fs.peek("/f")), "kept");
     await assert.rejects(file.size(), code("ECRASHED"));
+    await assert.rejects(fs.list("/"), code("ECRASHED"));
+    fs.restart();
+    await assert.rejects(file.size(), code("ECRASHED"));
     await fs.lock("/lock");
     await release();
     await assert.rejects(fs.lock("/lock"), DataDirectoryRefused);
@@ -205,6 +208,7 @@ describe("MemoryFileSystem", () => {
       fs.intercept = faultAt(2, fault);
       await fs.list("/");
       await assert.rejects(fs.list("/"), code(fault === "crash" ? "ECRASHED" : "EIO"));
+      if (fault === "crash") fs.restart();
       if (expected === "ok") await fs.list("/");
       else await assert.rejects(fs.list("/"), code(expected));
     }

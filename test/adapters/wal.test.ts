@@ -155,22 +155,36 @@ for (const { name, run } of implementations) {
         await wal.close();
       }));
 
-    it("keeps what is asked for behind a compaction, and may forget the rest", () =>
+    it("keeps every entry from the compaction's index on", () =>
       run(async (reopen) => {
         const script = new WriteScript();
         script.vote({ term: 1 });
-        for (let i = 0; i < 40; i++) script.append(2, 200);
-        const { wal } = await reopen();
+        for (let i = 0; i < 20; i++) script.append(2, 200);
+        let { wal } = await reopen();
         for (const write of script.writes) await wal.append(write);
-        await wal.compactBefore(61);
-        await wal.compactBefore(1000);
-        await assert.rejects(wal.append(script.replace(70, 1, 1, { term: 3 })), InvariantViolation);
+        for (let index = 1; index <= 41; index++) {
+          await wal.compactBefore(index);
+          await wal.close();
+          const opened = await reopen();
+          wal = opened.wal;
+          const { logStart, entries } = opened.recovered;
+          assert(logStart.index < index, `${logStart.index} is gone, ${index} was to stay`);
+          assert.deepEqual(entries, script.entries.slice(logStart.index));
+          // A segment of 4 KiB holds fewer than 16 of these entries.
+          assert(logStart.index > index - 33, `compacted before ${index}: still ${logStart.index}`);
+        }
         await wal.close();
-        const { wal: again, recovered } = await reopen();
-        await again.close();
-        const kept = recovered.logStart.index;
-        assert(kept >= 60, `the log still starts behind ${kept}`);
-        assert.equal(recovered.entries.length, 80 - kept);
+      }));
+
+    it("has no entry to cut where the log was compacted", () =>
+      run(async (reopen) => {
+        const script = new WriteScript();
+        const { wal } = await reopen();
+        await wal.append(script.append(10, 10, { term: 1 }));
+        await wal.compactBefore(8);
+        await wal.append(script.replace(8, 1, 10, { term: 2 }));
+        await assert.rejects(wal.append(script.replace(6, 1, 10, { term: 3 })), InvariantViolation);
+        await wal.close();
       }));
 
     it("waits for what was appended before it closes, and takes nothing after", () =>
