@@ -42,6 +42,8 @@ export const REPLAY_SLOTS: number = 8192;
 /** Sessions that are remembered (64 KiB each); further ones are refused until one has lapsed. */
 export const SESSIONS_MAX: number = 64;
 
+const text = new TextEncoder();
+
 export interface PeerAuthenticatorOptions {
   readonly self: NodeId;
   readonly clusterId: string;
@@ -54,7 +56,7 @@ export interface PeerAuthenticatorOptions {
 /** Creates the one authenticator of a node; both directions share it. */
 export function createPeerAuthenticator(options: PeerAuthenticatorOptions): PeerAuthenticator {
   const { self, clusterId, wallNow } = options;
-  const keys = options.secrets.map((secret) => createSecretKey(Buffer.from(secret)));
+  const keys = options.secrets.map((secret) => createSecretKey(text.encode(secret)));
   const session = randomBytes(16).toString("base64url");
   const counters = new Map<NodeId, number>();
   const replays = new ReplayGuard();
@@ -146,8 +148,8 @@ function isSigned(
   const signature = headers.get("holdfast-signature");
   // As text, not decoded: base64url has spare bits, and a signature has one spelling.
   if (signature === null || !/^[A-Za-z0-9_-]{43}$/.test(signature)) return false;
-  const given = Buffer.from(signature);
-  return keys.some((key) => timingSafeEqual(given, Buffer.from(sign(key, head, body))));
+  const given = text.encode(signature);
+  return keys.some((key) => timingSafeEqual(given, text.encode(sign(key, head, body))));
 }
 
 /** Remembers which nonces were taken. See the head of this file. */

@@ -9,7 +9,7 @@ import type { PeerFetch } from "./fetch-transport.ts";
 export interface UndiciFetch {
   readonly fetch: PeerFetch;
   /** Closes all connections. */
-  close(): Promise<void>;
+  readonly close: () => Promise<void>;
 }
 
 /** Opens as many connections to a peer as there are requests on their way (the transport bounds those). */

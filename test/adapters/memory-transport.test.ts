@@ -22,7 +22,7 @@ function manualClock(): Clock & { advance(ms: number): Promise<void> } {
     async advance(ms) {
       await settle();
       now += ms;
-      for (const timer of [...timers]) {
+      for (const timer of timers) {
         if (timer.at > now) continue;
         timers.delete(timer);
         timer.callback();

@@ -6,6 +6,9 @@ import type { ForwardReply, SnapshotChunk, SnapshotChunkReply } from "../../src/
 import type { Append, ReplyMessage, RequestMessage } from "../../src/raft/message.ts";
 import type { Configuration, Entry, EntryKind } from "../../src/raft/types.ts";
 
+// The same run every time; FUZZ_SEED explores another one.
+fc.configureGlobal({ seed: Number(process.env["FUZZ_SEED"] ?? 1) });
+
 export const wireLimits: PeerWireLimits = {
   bodyBytesMax: 4 << 20,
   records: { payloadBytesMax: 1 << 20, entriesMax: 1000 },

@@ -1,5 +1,5 @@
 /** HTTP servers on 127.0.0.1 for the tests of the wire, by `node:http`, which all runtimes have. */
-import { createServer, type IncomingMessage, type RequestListener, type Server } from "node:http";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 
 export interface PeerServer {
@@ -7,7 +7,7 @@ export interface PeerServer {
   /** Requests that arrived. */
   readonly count: () => number;
   /** Closes the port and breaks all connections. */
-  stop(): Promise<void>;
+  readonly stop: () => Promise<void>;
 }
 
 export async function listen(server: Server): Promise<PeerServer> {
@@ -33,8 +33,10 @@ export async function listen(server: Server): Promise<PeerServer> {
   };
 }
 
-export function serve(listener: RequestListener): Promise<PeerServer> {
-  return listen(createServer(listener));
+export function serve(
+  answer: (incoming: IncomingMessage, outgoing: ServerResponse) => void | Promise<void>,
+): Promise<PeerServer> {
+  return listen(createServer((incoming, outgoing) => void answer(incoming, outgoing)));
 }
 
 export async function bodyOf(incoming: IncomingMessage): Promise<Uint8Array<ArrayBuffer>> {

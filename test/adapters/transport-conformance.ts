@@ -10,8 +10,8 @@ import { sealedEntries } from "./peer-arbitraries.ts";
 export interface Connection {
   readonly transport: Transport;
   /** Ends `b`, as a process ends. */
-  stopPeer(): Promise<void>;
-  stop(): Promise<void>;
+  readonly stopPeer: () => Promise<void>;
+  readonly stop: () => Promise<void>;
 }
 
 export interface TransportUnderTest {

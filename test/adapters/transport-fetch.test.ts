@@ -33,7 +33,12 @@ const limits: FetchTransportLimits = {
 };
 
 function node(self: string, secrets: readonly string[] = []): PeerAuthenticator {
-  return createPeerAuthenticator({ self, clusterId: "c1", secrets, wallNow: clock.wallNow });
+  return createPeerAuthenticator({
+    self,
+    clusterId: "c1",
+    secrets,
+    wallNow: () => clock.wallNow(),
+  });
 }
 
 /** The one that each runtime is to be given. Bun's would decompress a body that nobody has asked for. */

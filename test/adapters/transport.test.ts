@@ -1,12 +1,8 @@
-import {
-  createFetchTransport,
-  defaultLanes,
-  type PeerFetch,
-} from "../../src/adapters/fetch-transport.ts";
+import { createFetchTransport, defaultLanes } from "../../src/adapters/fetch-transport.ts";
 import { createMemoryNetwork } from "../../src/adapters/memory-transport.ts";
 import { createPeerAuthenticator } from "../../src/adapters/peer-signature.ts";
 import { createSystemClock } from "../../src/adapters/system-clock.ts";
-import { createUndiciFetch } from "../../src/adapters/undici-fetch.ts";
+import { createUndiciFetch, type UndiciFetch } from "../../src/adapters/undici-fetch.ts";
 import { defaultInflightMax, raftRoutes } from "../../src/http/raft-routes.ts";
 import { wireLimits } from "./peer-arbitraries.ts";
 import { serveFetch } from "./peer-server.ts";
@@ -33,14 +29,14 @@ describeTransport({
 function overHttp(
   name: string,
   secrets: readonly string[],
-  createFetch: () => { fetch: PeerFetch; close(): Promise<void> },
+  createFetch: () => UndiciFetch,
 ): TransportUnderTest {
   return {
     name,
     knowsRefusal: !(isDeno && name.startsWith("global")),
     async connect(handler) {
       const node = (self: string) =>
-        createPeerAuthenticator({ self, clusterId: "c1", secrets, wallNow: clock.wallNow });
+        createPeerAuthenticator({ self, clusterId: "c1", secrets, wallNow: () => clock.wallNow() });
       const app = raftRoutes({
         handler,
         authenticator: node("b"),
