@@ -112,7 +112,8 @@ async function acquire(file: string, waitMs: number): Promise<DatabaseSync> {
     let database: DatabaseSync | null = null;
     try {
       database = new DatabaseSync(file);
-      database.exec("BEGIN EXCLUSIVE");
+      // A journal on the disk would be left behind by a crash.
+      database.exec("PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE");
       return database;
     } catch (error) {
       database?.close();

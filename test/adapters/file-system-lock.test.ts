@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
@@ -69,6 +69,9 @@ describe("NodeFileSystem: lock between processes", () => {
         /DataDirectoryRefused.*is in use by process/,
       );
       child.kill("SIGKILL");
+      await once(child, "exit");
+      const left = (await readdir(directory)).filter((name) => name.startsWith(`${runtime}.lock`));
+      assert.deepEqual(left.sort(), [`${runtime}.lock`, `${runtime}.lock.pid`]);
       const next = await start(other, path, 1000);
       assert.equal(next.said, "held");
       next.child.kill("SIGKILL");
