@@ -258,6 +258,8 @@ export class Core {
       this.term = to.term;
       this.vote = null;
       this.journal.termOrVoteChanged();
+      // Also where the same node leads again: what the earlier term's leader was asked, this one doesn't know.
+      this.setLeader(null);
     }
     const office = this.leadership;
     const wasIdle = office === null && this.campaign === null;

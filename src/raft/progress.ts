@@ -112,14 +112,19 @@ export class Progress {
   }
 
   /**
-   * The peer's log doesn't agree with ours at `rejected`; `next` is where to try. A stale rejection says nothing new:
-   * it speaks of what was since matched, or answers an append that an earlier probe has overtaken.
+   * The peer's log didn't agree with ours at `rejected`; `next` is where to try. A late rejection says nothing new about
+   * where they agree: it answers an append that a probe has overtaken, or that came before what has been matched since.
+   * But its entries were not taken, so the latter sends them again.
    */
   rejected(request: RequestId, rejected: Index, next: Index): void {
     const released = this.#release(request);
     const current = this.#state === "replicate" ? released === "pipelined" : released === "awaited";
-    if (!current || rejected <= this.#match) return;
-    this.#becomeProbe(Math.max(this.#match + 1, Math.min(next, rejected)));
+    if (!current) return;
+    if (rejected > this.#match) {
+      this.#becomeProbe(Math.max(this.#match + 1, Math.min(next, rejected)));
+    } else if (this.#state === "replicate") {
+      this.#next = this.#match + 1;
+    }
   }
 
   /** The offered snapshot was refused: tried again after a pause. */
