@@ -212,6 +212,13 @@ export class MemoryFileSystem implements FileSystem {
     this.#durable.set(path, inode);
   }
 
+  /** Changes bytes of a file that may be open. */
+  scribble(path: string, offset: number, bytes: Uint8Array): void {
+    const inode = this.#live.get(path) ?? fail("ENOENT", `scribble ${path}`);
+    inode.write(bytes, offset);
+    inode.sync();
+  }
+
   /** Another file system that holds what this one has on the disk and in its cache, all of it durable. */
   clone(): MemoryFileSystem {
     const copy = new MemoryFileSystem({ random: this.#random, capacity: this.capacity });

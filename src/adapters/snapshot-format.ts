@@ -27,10 +27,9 @@ import { decodeConfiguration, encodeConfiguration } from "../raft/membership.ts"
 import type { SnapshotMeta } from "../raft/types.ts";
 import { readU32, readU64, writeU32, writeU64 } from "./log-record.ts";
 
-/** Bytes of the trailer. */
-export const TRAILER_BYTES = 36;
+const TRAILER_BYTES = 36;
 /** Bytes of a chunk before the machine's. */
-export const CHUNK_HEADER_BYTES = 8;
+const CHUNK_HEADER_BYTES = 8;
 
 const HEADER_BYTES_MIN = 36;
 const CONFIGURATION_BYTES_MAX = 64 * 1024;
@@ -153,7 +152,7 @@ export async function checkTrailer(source: SnapshotSource, header: SnapshotHeade
 
 /**
  * Streams the machine's chunks, each checked before it is handed out, and at the end the trailer. Memory is bounded by
- * the window and the largest chunk. The offset of an error is where the first bad chunk begins.
+ * the window and the largest chunk.
  * @throws {MalformedBytes}
  */
 export async function* readChunks(
@@ -198,12 +197,17 @@ export async function verifySnapshot(source: SnapshotSource): Promise<SnapshotMe
 
 /** How many bytes of a snapshot that was received in part are sound: all up to a chunk's end, or none. */
 export async function soundBytes(source: SnapshotSource): Promise<number> {
+  let sound = 0;
   try {
-    await verifySnapshot(source);
+    const header = await readHeader(source);
+    sound = header.bytes;
+    for await (const chunk of readChunks(source, header)) {
+      sound += CHUNK_HEADER_BYTES + chunk.length;
+    }
     return source.size;
   } catch (error) {
-    if (!(error instanceof MalformedBytes)) throw error;
-    return error.offset < HEADER_BYTES_MIN ? 0 : Math.min(error.offset, source.size);
+    if (error instanceof MalformedBytes) return sound;
+    throw error;
   }
 }
 

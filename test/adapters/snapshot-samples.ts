@@ -5,8 +5,7 @@ import type { SnapshotStore } from "../../src/ports.ts";
 import type { SnapshotMeta } from "../../src/raft/types.ts";
 
 export function metaAt(index: number, term: number): SnapshotMeta {
-  const urls = { n1: "http://127.0.0.1:4001", n2: "http://127.0.0.1:4002" };
-  const configuration = { voters: ["n1", "n2"], outgoing: [], learners: [], urls };
+  const configuration = { voters: ["n1"], outgoing: [], learners: [], urls: { n1: "http://a" } };
   return { index, term, crc: index * 7, configuration };
 }
 
