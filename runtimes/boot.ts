@@ -46,7 +46,13 @@ export async function boot(
     const signals = new Signals();
     catchDefects(logger);
     log("info", "starting", { ...config, secret: config.secret !== null, runtime: runtime.name });
-    const node = await openNode(config, runtime, log);
+    const node = await Promise.race([openNode(config, runtime, log), signals.first]);
+    if (typeof node === "string") {
+      // Nothing was promised yet, and what was begun on disk survives an end at any moment.
+      log("info", "stopping before it serves", { signal: node });
+      await logger.flush(FLUSH_TIMEOUT_MS);
+      return process.exit(exitStatus.stopped);
+    }
     say(1, `holdfast ${node.id} listening on ${node.url} (${runtime.name})\n`);
     log("info", "serving", { url: node.url, clusterId: node.replica.clusterId });
     await run(node, signals, logger);

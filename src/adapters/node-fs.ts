@@ -65,7 +65,10 @@ export class NodeFileSystem implements FileSystem {
       if (hasCode(error, "EEXIST") && (await stat(path)).isDirectory()) return;
       if (!hasCode(error, "ENOENT") || dirname(path) === path) throw error;
       await this.makeDirectory(dirname(path));
-      return this.makeDirectory(path);
+      // Once, not until it works: below /proc there is no making, however often the parent is found in place.
+      await mkdir(path).catch((again: unknown) => {
+        if (!hasCode(again, "EEXIST")) throw again;
+      });
     }
     await this.syncDirectory(dirname(path));
   }

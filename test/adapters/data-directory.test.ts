@@ -112,6 +112,7 @@ describe("a data directory", () => {
       fs.intercept = faultAt(call, "crash");
       await assert.rejects(openDataDirectory(fs, "data/n1", n1));
       fs.intercept = () => "proceed";
+      fs.restart();
       await firstStart(fs);
     }
   });
