@@ -5,6 +5,9 @@ import type { Intercept } from "../../src/adapters/memory-fs.ts";
 
 export const SECTOR_BYTES = 512;
 
+/** For tests that go through thousands of cases; one runtime's default would end them on a busy machine. */
+export const EXHAUSTIVE = { timeout: 60_000 };
+
 /** Uniform in [0, 1), the same for the same seed (mulberry32). */
 export function seeded(seed: number): () => number {
   let state = seed >>> 0;

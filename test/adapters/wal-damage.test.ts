@@ -17,7 +17,7 @@ import { openFileWal } from "../../src/adapters/file-wal.ts";
 import { MemoryFileSystem } from "../../src/adapters/memory-fs.ts";
 import { recoverWal, segmentName } from "../../src/adapters/wal-recovery.ts";
 import { CorruptData } from "../../src/errors.ts";
-import { flipped, SECTOR_BYTES, sectorZeroed } from "./disk-samples.ts";
+import { EXHAUSTIVE, flipped, SECTOR_BYTES, sectorZeroed } from "./disk-samples.ts";
 import { digest, START, WriteScript } from "./wal-writes.ts";
 
 const DIRECTORY = "/wal";
@@ -134,7 +134,7 @@ describe("WAL, damaged at rest", () => {
   }
 
   for (const [i, which] of ["oldest", "middle", "newest"].entries()) {
-    it(`is judged right for every bit flipped in the ${which} segment`, async () => {
+    it(`is judged right for every bit flipped in the ${which} segment`, EXHAUSTIVE, async () => {
       const path = paths[i] ?? "";
       const bytes = fs.peek(path);
       for (let bit = 0; bit < 8 * bytes.length; bit++) {
@@ -160,7 +160,7 @@ describe("WAL, damaged at rest", () => {
     console.log("WAL sectors zeroed:", JSON.stringify(counts["sector"]));
   });
 
-  it("is refused at every other length", async () => {
+  it("is refused at every other length", EXHAUSTIVE, async () => {
     for (const path of paths) {
       const bytes = fs.peek(path);
       for (let length = 0; length <= bytes.length + 8; length++) {

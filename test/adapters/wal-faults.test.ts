@@ -11,7 +11,7 @@ import { describe, it } from "node:test";
 import { type FileWal, openFileWal } from "../../src/adapters/file-wal.ts";
 import { faultAt, type Intercept, MemoryFileSystem } from "../../src/adapters/memory-fs.ts";
 import type { RecoveredLog } from "../../src/ports.ts";
-import { fullFrom, seeded, typed } from "./disk-samples.ts";
+import { EXHAUSTIVE, fullFrom, seeded, typed } from "./disk-samples.ts";
 import { digest, START, WriteScript } from "./wal-writes.ts";
 
 const OPTIONS = { directory: "/wal", segmentBytes: 2048, start: START };
@@ -167,18 +167,23 @@ const range = (count: number) => Array.from({ length: count }, (_, i) => i + 1);
 
 describe("WAL on a failing disk", () => {
   for (const fault of ["once", "forGood"] as const) {
-    it(`keeps its promises when any one call fails ${fault}`, async () => {
+    it(`keeps its promises when any one call fails ${fault}`, EXHAUSTIVE, async () => {
       const calls = await callsOfAll();
-      const faults = range(calls).map((n) => {
-        return { name: `call ${n} fails ${fault}`, intercept: faultAt(n, fault), seed: n };
+      const faults = range(4 * calls).map((seed) => {
+        const n = Math.ceil(seed / 4);
+        return {
+          name: `call ${n} fails ${fault}, seed ${seed}`,
+          intercept: faultAt(n, fault),
+          seed,
+        };
       });
       await against(faults);
       console.log(`WAL calls that failed ${fault}: ${faults.length}`);
     });
   }
 
-  it("keeps its promises when the power goes at any call", async () => {
-    const seeds = 8;
+  it("keeps its promises when the power goes at any call", EXHAUSTIVE, async () => {
+    const seeds = 5;
     const calls = await callsOfAll();
     const faults = range(calls).flatMap((n) =>
       range(seeds).map((s) => {
@@ -190,7 +195,7 @@ describe("WAL on a failing disk", () => {
     console.log(`WAL crashes: ${faults.length}`);
   });
 
-  it("keeps its promises when the disk becomes full at any write", async () => {
+  it("keeps its promises when the disk becomes full at any write", EXHAUSTIVE, async () => {
     const calls = await callsOfAll();
     const faults = range(calls).map((n) => {
       return { name: `full from call ${n} on`, intercept: fullFrom(n), seed: n };
@@ -198,34 +203,38 @@ describe("WAL on a failing disk", () => {
     await against(faults);
   });
 
-  it("keeps its promises when the power goes, or a call fails, while it recovers", async () => {
-    let count = 0;
-    const calls = await callsOfAll();
-    const faults = range(calls).map((n) => {
-      return { name: `crash at ${n}`, intercept: faultAt(n, "crash"), seed: n };
-    });
-    await against(faults, async (fs, progress, name) => {
-      for (const fault of ["crash", "once"] as const) {
-        // Until a recovery is through before the fault strikes.
-        for (let at = 1, struck = true; struck; at += 2) {
-          struck = false;
-          const again = fault === "crash" ? "crash" : "fail";
-          const from = fs.calls;
-          fs.intercept = (call) => {
-            if (call.number !== from + at) return "proceed";
-            struck = true;
-            return again;
-          };
-          fs.kill();
-          fs.restart();
-          await recover(fs).catch(typed);
-          count++;
+  it(
+    "keeps its promises when the power goes, or a call fails, while it recovers",
+    EXHAUSTIVE,
+    async () => {
+      let count = 0;
+      const calls = await callsOfAll();
+      const faults = range(calls).map((n) => {
+        return { name: `crash at ${n}`, intercept: faultAt(n, "crash"), seed: n };
+      });
+      await against(faults, async (fs, progress, name) => {
+        for (const fault of ["crash", "once"] as const) {
+          // Until a recovery is through before the fault strikes.
+          for (let at = 1, struck = true; struck; at += 2) {
+            struck = false;
+            const again = fault === "crash" ? "crash" : "fail";
+            const from = fs.calls;
+            fs.intercept = (call) => {
+              if (call.number !== from + at) return "proceed";
+              struck = true;
+              return again;
+            };
+            fs.kill();
+            fs.restart();
+            await recover(fs).catch(typed);
+            count++;
+          }
         }
-      }
-      await check(fs, progress, name);
-    });
-    console.log(`WAL recoveries that were struck: ${count}`);
-  });
+        await check(fs, progress, name);
+      });
+      console.log(`WAL recoveries that were struck: ${count}`);
+    },
+  );
 
   it("says which write failed, once and for ever, and tries nothing again", async () => {
     const fs = new MemoryFileSystem();
