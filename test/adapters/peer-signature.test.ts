@@ -161,14 +161,11 @@ describe("a signature", () => {
     const { headers } = a.sealRequest("b", path, body);
     now -= ahead;
     taken(b.openRequest(new Headers(headers), path, body));
-    const end = now + 2 * CLOCK_WINDOW_MS;
-    while (now < end) {
-      now = Math.min(end, now + 1000);
-      // New sessions make the receiver look for lapsed ones.
-      const other = node("a", [NEW]).sealRequest("b", path, body);
-      taken(b.openRequest(new Headers(other.headers), path, body));
-      assert.match(refusal(b.openRequest(new Headers(headers), path, body)), /used before/);
-    }
+    now += 2 * CLOCK_WINDOW_MS;
+    // A new session makes the receiver look for lapsed ones.
+    const other = node("a", [NEW]).sealRequest("b", path, body);
+    taken(b.openRequest(new Headers(other.headers), path, body));
+    assert.match(refusal(b.openRequest(new Headers(headers), path, body)), /used before/);
     now += 1;
     assert.match(refusal(b.openRequest(new Headers(headers), path, body)), /clock/);
   });
