@@ -130,6 +130,7 @@ function becomeLeader(core: Core, now: Millis): void {
     round: 0,
     confirmedRound: 0,
     confirmedSentAt: -Infinity,
+    untimedRound: 0,
     rounds: [],
     heldReads: [],
     waitingReads: [],

@@ -22,6 +22,13 @@ export class Freshness {
     this.#answered = [];
   }
 
+  /** The clock jumped: how long ago all this was is not known any more. */
+  clockJumped(): void {
+    this.#answered = [];
+    this.#certain = [];
+    this.#freshAt = null;
+  }
+
   /** This node answers round `round` of the leader's. */
   answers(round: number, now: Millis): void {
     if (this.#answered.length === kept) this.#answered.shift();

@@ -23,8 +23,6 @@ export function leaseDuration(electionTimeoutMs: number, maxClockDrift: number):
 export class Lease {
   readonly #durationMs: number;
   #until: Millis = -Infinity;
-  /** Only rounds after this one count. */
-  #voidedRound = 0;
   #over = false;
 
   constructor(durationMs: number) {
@@ -35,15 +33,13 @@ export class Lease {
     return !this.#over && now < this.#until;
   }
 
-  /** A quorum answered `round`, whose heartbeats left at `sentAt`. */
-  confirmed(round: number, sentAt: Millis): void {
-    if (round <= this.#voidedRound) return;
+  /** A quorum answered a round whose heartbeats left at `sentAt`. */
+  confirmed(sentAt: Millis): void {
     this.#until = Math.max(this.#until, sentAt + this.#durationMs);
   }
 
-  /** The clock jumped: nothing that was timed so far counts, `lastRound` being the last round that left. */
-  clockJumped(lastRound: number): void {
-    this.#voidedRound = lastRound;
+  /** The clock jumped: what was timed by it so far doesn't count. */
+  clockJumped(): void {
     this.#until = -Infinity;
   }
 

@@ -119,6 +119,8 @@ function receiveReply(core: Core, message: ReplyMessage, now: Millis): void {
   const asked = type === "preVoteReply" && message.granted;
   if (term > core.term && !asked) return core.becomeFollower({ term, leader: null }, now);
   if (term < core.term && !isVote) return;
+  // The term is the answerer's: the request may be of an earlier office of ours, and its rounds were others.
+  if (core.leadership !== null && message.id < core.leadership.firstRequest) return;
   dispatch(core, message, now);
 }
 
@@ -137,7 +139,7 @@ function refuse(core: Core, message: RequestMessage): void {
       return core.post({ type: "appendReply", ...header, ...reply });
     }
     case "heartbeat":
-      return core.post({ type: "heartbeatReply", ...header, round: message.round });
+      return core.post({ type: "heartbeatReply", ...header, round: 0 });
     case "installSnapshot":
       return core.post({ type: "installSnapshotReply", ...header, success: false, match: 0 });
     case "timeoutNow":
@@ -201,7 +203,7 @@ function onEvent(core: Core, event: RaftEvent, now: Millis): void {
     case "unreachable":
       return onUnreachable(core, event.peer, event.request);
     case "clockJumped":
-      return core.leadership?.lease.clockJumped(core.leadership.round);
+      return reads.onClockJumped(core);
     default:
       unreachable(event);
   }

@@ -97,7 +97,7 @@ function sendRound(core: Core, office: Leadership, now: Millis): void {
   for (const read of office.waitingReads) office.confirmingReads.push({ round, read });
   office.waitingReads = [];
   const leaderCommit = core.commit;
-  const certain = leaderCommit >= office.firstIndex && office.confirmedRound > 0;
+  const certain = leaderCommit >= office.firstIndex && office.confirmedSentAt > -Infinity;
   const ageMs = certain ? now - office.confirmedSentAt : 0;
   for (const [peer, progress] of office.progress) {
     const commit = Math.min(progress.match, core.commit);
@@ -125,14 +125,25 @@ function confirmRounds(core: Core, office: Leadership): void {
   office.confirmedRound = confirmed;
   while (office.rounds[0] !== undefined && office.rounds[0].round <= confirmed) {
     const { round, sentAt, commit } = office.rounds[0];
-    office.confirmedSentAt = sentAt;
-    if (commit >= office.firstIndex) core.freshness.learn(commit, sentAt);
-    office.lease.confirmed(round, sentAt);
     office.rounds.shift();
+    if (round <= office.untimedRound) continue;
+    office.confirmedSentAt = sentAt;
+    office.lease.confirmed(sentAt);
+    if (commit >= office.firstIndex) core.freshness.learn(commit, sentAt);
   }
   const ready = office.confirmingReads.findIndex(({ round }) => round > confirmed);
   const count = ready === -1 ? office.confirmingReads.length : ready;
   for (const { read } of office.confirmingReads.splice(0, count)) confirm(core, read);
+}
+
+/** All that the clock has timed so far is void: the lease, and how fresh anybody's state is. */
+export function onClockJumped(core: Core): void {
+  core.freshness.clockJumped();
+  const office = core.leadership;
+  if (office === null) return;
+  office.lease.clockJumped();
+  office.untimedRound = office.round;
+  office.confirmedSentAt = -Infinity;
 }
 
 /** The leader lives. `commit` is within what it knows to match our log. */
