@@ -48,7 +48,7 @@ export function createMemoryNetwork(options: MemoryNetworkOptions): MemoryNetwor
     const delay = delayMs(from, to);
     if (delay > 0) {
       await new Promise<void>((resolve) => clock.timer(clock.now() + delay, resolve));
-    } else await Promise.resolve();
+    }
     return !lost && !cuts.has(`${from} ${to}`);
   }
 
