@@ -18,7 +18,7 @@ class Load implements AsyncDisposable {
   readonly acknowledged: number[] = [];
   readonly fates = { done: 0, notApplied: 0, unknown: 0 };
   readonly #cluster: Cluster;
-  #isOn = true;
+  readonly #stopping = new AbortController();
   readonly #workers: Promise<void>[];
 
   constructor(cluster: Cluster) {
@@ -27,7 +27,7 @@ class Load implements AsyncDisposable {
   }
 
   async stop(): Promise<void> {
-    this.#isOn = false;
+    this.#stopping.abort();
     await Promise.all(this.#workers);
   }
 
@@ -49,7 +49,7 @@ class Load implements AsyncDisposable {
 
   async #write(at: number): Promise<void> {
     const { http, nodes } = this.#cluster;
-    for (let n = 0; this.#isOn; n++) {
+    for (let n = 0; !this.#stopping.signal.aborted; n++) {
       const url = nodes[(at + n) % nodes.length]?.url ?? "";
       const key = `key-${n % KEYS}`;
       const value = `${at}-${n}`;
@@ -62,7 +62,7 @@ class Load implements AsyncDisposable {
 
   async #read(at: number): Promise<void> {
     const { http, nodes } = this.#cluster;
-    for (let n = 0; this.#isOn; n++) {
+    for (let n = 0; !this.#stopping.signal.aborted; n++) {
       const url = nodes[(at + n) % nodes.length]?.url ?? "";
       const key = `key-${n % KEYS}`;
       const { type } = await this.history.record(key, null, () => get({ http, url, key }));

@@ -12,8 +12,8 @@ export interface HttpAnswer {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
   readonly body: Buffer;
-  text(): string;
-  json(): unknown;
+  readonly text: () => string;
+  readonly json: () => unknown;
 }
 
 export class HttpClient {
