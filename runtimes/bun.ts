@@ -7,7 +7,8 @@ import type { Runtime } from "./open-node.ts";
 /** See {@link Runtime}. */
 export const runtime: Runtime = {
   name: `bun ${Bun.version}`,
-  peerFetch: (url, init) => fetch(url, init),
+  // Bun would decompress a body that nobody has asked to be compressed.
+  peerFetch: (url, init) => fetch(url, { ...init, decompress: false }),
   serve: async ({ host, port }, handler, limits) => {
     const server = Bun.serve({
       hostname: host,
