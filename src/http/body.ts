@@ -17,18 +17,22 @@ export async function readBody({ host, request }: Exchange, bytesMax: number): P
     if (said <= host.limits.drainBytesMax) await drain(host, request.body?.getReader());
     throw tooLarge("the body", bytesMax);
   }
-  if (said === 0 || (said === null && request.body === null)) return new Uint8Array();
+  const reader = said === null ? request.body?.getReader() : undefined;
+  if (said === 0 || (said === null && reader === undefined)) return new Uint8Array();
   const share = said ?? bytesMax;
   if (host.arrivingBytes + share > host.limits.arrivingBytesMax) {
     throw new Refusal("overloaded", "too many bytes are arriving at a time");
   }
   host.arrivingBytes += share;
   try {
-    const bytes = said === null
-      ? await inTime(host, readStream(host, request, bytesMax))
-      : new Uint8Array(await inTime(host, request.arrayBuffer()));
-    if (bytes.length > bytesMax) throw tooLarge("the body", bytesMax);
-    if (said !== null && bytes.length !== said) throw badRequest("the body is shorter than said");
+    const bytes = reader === undefined
+      ? new Uint8Array(await inTime(host, request.arrayBuffer()))
+      : await inTime(host, readStream(reader, bytesMax));
+    if (bytes === "too large") {
+      await drain(host, reader);
+      throw tooLarge("the body", bytesMax);
+    }
+    if (said !== null && bytes.length !== said) throw badRequest("the body is not as long as said");
     return bytes;
   } finally {
     host.arrivingBytes -= share;
@@ -51,26 +55,21 @@ function inTime<T>(host: Host, reading: Promise<T>): Promise<T> {
     reading.then((bytes) => {
       clearTimeout(timer);
       resolve(bytes);
-    }, (error: unknown) => {
+    }, () => {
       clearTimeout(timer);
-      reject(error instanceof Refusal ? error : badRequest("the body broke off"));
+      reject(badRequest("the body broke off"));
     });
   });
 }
 
 type Reader = ReadableStreamDefaultReader<Uint8Array>;
 
-async function readStream(host: Host, request: Request, bytesMax: number): Promise<Uint8Array> {
-  const reader = request.body?.getReader();
-  if (reader === undefined) return new Uint8Array();
+async function readStream(reader: Reader, bytesMax: number): Promise<Uint8Array | "too large"> {
   const pieces: Uint8Array[] = [];
   let length = 0;
   for (let read = await reader.read(); !read.done; read = await reader.read()) {
     length += read.value.length;
-    if (length > bytesMax) {
-      await drain(host, reader);
-      throw tooLarge("the body", bytesMax);
-    }
+    if (length > bytesMax) return "too large";
     pieces.push(read.value);
   }
   const bytes = new Uint8Array(length);
