@@ -276,7 +276,6 @@ export class Core {
     if (leader === this.leader) return;
     this.leader = leader;
     this.vouched = null;
-    this.freshness.forgetRounds();
     for (const id of this.remoteReads.values()) this.rejectRead(id, "notLeader");
     this.remoteReads.clear();
     if (leader === null || this.handover === null) return;

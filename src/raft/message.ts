@@ -81,6 +81,7 @@ export interface Heartbeat extends Header {
   readonly leaderCommit: Index;
   readonly ageMs: Millis;
 }
+/** `round` as in the request; 0 where the sender leads no more. */
 export interface HeartbeatReply extends Header {
   readonly type: "heartbeatReply";
   readonly round: number;

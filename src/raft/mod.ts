@@ -35,10 +35,24 @@
  * one, requests' timeouts, and changing the membership (configuration entries take effect and roll back, joint
  * majorities count, but nothing here proposes them).
  *
- * @example
+ * @example A cluster of one, with a seal that a test would use: `adapters/log-record.ts` has the real one.
  * ```ts
- * const raft = new Raft(options, { hardState: { term: 0, vote: null, commit: 0 }, snapshot, logStart, entries: [] });
- * const { send, persist, apply, answers } = raft.step({ type: "timeout" }, clock.now());
+ * const configuration = { voters: ["n1"], outgoing: [], learners: [], urls: {} };
+ * const birth = { index: 0, term: 0, crc: 0 };
+ * const limits = {
+ *   appendBytesMax: 1e6, inflightAppendsMax: 4, inflightBytesMax: 1e7, uncommittedBytesMax: 1e7,
+ *   applyLagMax: 1000, pendingReadsMax: 100, trailingEntries: 100,
+ * };
+ * const raft = new Raft({
+ *   id: "n1", electionTimeoutMs: 500, heartbeatIntervalMs: 50, maxClockDrift: 0.1, limits, random: () => 0.5,
+ *   seal: (draft, previousCrc) => ({ ...draft, crc: previousCrc + 1, record: draft.payload }),
+ * }, {
+ *   hardState: { term: 0, vote: null, commit: 0 }, snapshot: { ...birth, configuration }, logStart: birth, entries: [],
+ * });
+ * raft.step({ type: "timeout" }, 0);                // campaigns: term and vote go to the disk
+ * raft.step({ type: "persisted", seq: 1 }, 1);      // leads: the empty entry goes to the disk
+ * const { apply } = raft.step({ type: "persisted", seq: 2 }, 2);
+ * console.assert(apply.length === 1 && raft.status().role === "leader");
  * ```
  */
 export { InvariantViolation } from "../assert.ts";

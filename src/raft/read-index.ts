@@ -150,9 +150,9 @@ export function onClockJumped(core: Core): void {
 export function onHeartbeat(core: Core, message: Heartbeat, now: Millis): void {
   core.hearLeader(message.from, now);
   core.commitTo(Math.max(core.commit, message.commit));
-  const at = core.freshness.answeredAt(message.acknowledged);
+  const at = core.freshness.answeredAt(message.term, message.acknowledged);
   if (at !== null) core.freshness.learn(message.leaderCommit, at - message.ageMs);
-  core.freshness.answers(message.round, now);
+  core.freshness.answers(message.term, message.round, now);
   core.post({ type: "heartbeatReply", ...core.reply(message), round: message.round });
 }
 
