@@ -1,7 +1,7 @@
 /** A node's process: flags, the line on standard output, signals, and the exit status. */
 import { writeSync } from "node:fs";
 import process from "node:process";
-import { createJsonLogger, type JsonLogger, type LogSink } from "../src/adapters/json-logger.ts";
+import { createJsonLogger, type JsonLogger, standardError } from "../src/adapters/json-logger.ts";
 import { parseArguments } from "../src/cli/arguments.ts";
 import { nodeHelp, readNodeConfig, stopLimits } from "../src/config.ts";
 import { nodeOptions } from "../src/config/options.ts";
@@ -21,7 +21,7 @@ export const exitStatus = {
   halted: 4,
 } as const;
 
-/** The wrappers between a terminal and this process (npm, bun run) pass Ctrl-C on, which arrives directly as well. */
+/** Wrappers (npm, bun run) pass a Ctrl-C on that arrives directly as well: what comes so soon is the same one. */
 const REPEATED_SIGNAL_MS = 1000;
 const FLUSH_TIMEOUT_MS = 500;
 
@@ -31,17 +31,14 @@ ${nodeHelp()}  --help, -h
 `;
 
 /** Runs a node until a signal or its replica ends it. Never returns otherwise than by the process's end. */
-export async function boot(
-  runtime: Runtime,
-  argv: readonly string[],
-  sink?: LogSink,
-): Promise<void> {
+export async function boot(runtime: Runtime, argv: readonly string[]): Promise<void> {
   let logger: JsonLogger | null = null;
   try {
     const { flags, help } = parseArguments(argv, { flags: nodeOptions, operands: [] });
     if (help) return end(exitStatus.stopped, usage, 1);
     const config = readNodeConfig(flags, process.env);
-    logger = createJsonLogger({ level: config.logLevel, ...(sink === undefined ? {} : { sink }) });
+    const { logSink = standardError } = runtime;
+    logger = createJsonLogger({ level: config.logLevel, sink: logSink });
     const { log } = logger;
     const signals = new Signals();
     catchDefects(logger);
@@ -82,16 +79,16 @@ async function run(node: RunningNode, signals: Signals, logger: JsonLogger): Pro
   process.exit(how instanceof Error ? exitStatus.halted : exitStatus.stopped);
 }
 
-/** `first` resolves with the first signal to stop; a later one, a second apart, ends the process at once. */
+/** `first` resolves with the first signal to stop; the same again, a second later, ends the process at once. */
 class Signals {
   readonly first: Promise<string>;
 
   constructor() {
     const { promise, resolve } = Promise.withResolvers<string>();
     this.first = promise;
-    let since = Infinity;
     const numbers = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
     for (const signal of ["SIGHUP", "SIGINT", "SIGTERM"] as const) {
+      let since = Infinity;
       process.on(signal, () => {
         if (performance.now() - since > REPEATED_SIGNAL_MS) process.exit(128 + numbers[signal]);
         since = Math.min(since, performance.now());
@@ -102,10 +99,10 @@ class Signals {
 }
 
 /** An error that nobody caught leaves the node in a state that nobody knows: it ends. */
-function catchDefects({ log, flush }: JsonLogger): void {
+function catchDefects(logger: JsonLogger): void {
   const onDefect = (error: unknown): void => {
-    log("error", "an error was not caught", { error });
-    void flush(FLUSH_TIMEOUT_MS).then(() => process.exit(exitStatus.defect));
+    logger.log("error", "an error was not caught", { error });
+    void logger.flush(FLUSH_TIMEOUT_MS).then(() => process.exit(exitStatus.defect));
   };
   process.on("uncaughtException", onDefect);
   process.on("unhandledRejection", onDefect);

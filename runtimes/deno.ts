@@ -24,6 +24,8 @@ declare const Deno: {
 export const runtime: Runtime = {
   name: `deno ${Deno.version.deno}`,
   peerFetch: createUndiciFetch().fetch,
+  // `node:fs` blocks the event loop there for as long as standard error is full.
+  logSink: (bytes) => Deno.stderr.write(bytes),
   serve: async ({ host, port }, handler) => {
     const abort = new AbortController();
     const server = Deno.serve(
@@ -40,6 +42,4 @@ export const runtime: Runtime = {
   },
 };
 
-if (import.meta.main) {
-  await boot(runtime, process.argv.slice(2), (bytes) => Deno.stderr.write(bytes));
-}
+if (import.meta.main) await boot(runtime, process.argv.slice(2));

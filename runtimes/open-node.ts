@@ -11,8 +11,9 @@ import {
   type PeerFetch,
 } from "../src/adapters/fetch-transport.ts";
 import { RECORD_HEADER_BYTES, sealEntry } from "../src/adapters/log-record.ts";
+import type { LogSink } from "../src/adapters/json-logger.ts";
 import { openMemorySnapshots } from "../src/adapters/memory-snapshots.ts";
-import { openMemoryWal } from "../src/adapters/memory-wal.ts";
+import { type MemoryWal, openMemoryWal } from "../src/adapters/memory-wal.ts";
 import { NodeFileSystem } from "../src/adapters/node-fs.ts";
 import { createPeerAuthenticator } from "../src/adapters/peer-signature.ts";
 import { ENVELOPE_BYTES_MAX, type PeerWireLimits } from "../src/adapters/peer-wire.ts";
@@ -58,6 +59,8 @@ export interface Runtime {
   /** @throws where the address can't be listened on; `code` says why. */
   serve(address: ListenAddress, handler: Handler, limits: ServerLimits): Promise<Server>;
   readonly peerFetch: PeerFetch;
+  /** Where the log goes, if `node:fs` would block on it. */
+  readonly logSink?: LogSink;
 }
 
 /** A node that serves. */
@@ -97,10 +100,16 @@ export function firstIdentity(config: Pick<NodeConfig, "id" | "peers">): Identit
   };
 }
 
-/** Storage that forgets. */
-export function openMemory(identity: Identity): DataDirectory {
-  const { wal, recovered } = openMemoryWal({ index: 0, term: 0, crc: 0 });
-  return { identity, wal, recovered, snapshots: openMemorySnapshots(), release: async () => {} };
+/** Storage in memory: nothing outlives the process. It opens again with what an `earlier` one holds. */
+export interface MemoryStorage extends DataDirectory {
+  readonly wal: MemoryWal;
+}
+
+/** See {@link MemoryStorage}. */
+export function openMemory(identity: Identity, earlier?: MemoryStorage): MemoryStorage {
+  const { wal, recovered } = openMemoryWal({ index: 0, term: 0, crc: 0 }, earlier?.wal);
+  const snapshots = earlier?.snapshots ?? openMemorySnapshots();
+  return { identity, wal, recovered, snapshots, release: async () => {} };
 }
 
 /** What a replica is assembled from. */
@@ -187,7 +196,7 @@ async function openOn(
     self: config.id,
     clusterId,
     secrets,
-    wallNow: clock.wallNow,
+    wallNow: () => clock.wallNow(),
   });
   const transport = createFetchTransport({
     authenticator,
@@ -212,7 +221,7 @@ async function openOn(
     metrics,
     runtime: runtime.name,
     version,
-    now: clock.now,
+    now: () => clock.now(),
     log,
     onDefect: defect.resolve,
     leaseReads: config.leaseReads,

@@ -64,7 +64,7 @@ const identityShape = v.object({
 
 /**
  * Locks a directory and opens what it holds, or makes it `identity`'s where it is empty. Where it holds a cluster
- * already, that cluster's id and first configuration stand, whatever `identity` says of them.
+ * already, that cluster's id and first configuration stand, whatever `identity` says of them. `sizes` are the log's.
  * @throws {DataDirectoryRefused} where it is locked, another node's, not usable, or something else altogether.
  * @throws {CorruptData} where only an operator may decide.
  * @throws {DiskFailure}
@@ -73,6 +73,7 @@ export async function openDataDirectory(
   fs: FileSystem,
   directory: string,
   identity: Identity,
+  sizes: { readonly segmentBytes?: number } = {},
 ): Promise<DataDirectory> {
   const release = await refusing(directory, async () => {
     await fs.makeDirectory(directory);
@@ -96,7 +97,7 @@ export async function openDataDirectory(
     }
     const snapshots = await openFileSnapshots({ fs, directory: `${directory}/snapshots` });
     const start = { index: 0, term: 0, crc: 0 };
-    const opened = await openFileWal({ fs, directory: `${directory}/wal`, start });
+    const opened = await openFileWal({ ...sizes, fs, directory: `${directory}/wal`, start });
     try {
       checkBeginning(directory, known, opened);
       if (known === null) {
@@ -189,8 +190,10 @@ async function refusing<T>(directory: string, act: () => Promise<T>): Promise<T>
   try {
     return await act();
   } catch (error) {
-    if (!(error instanceof Error) || !("code" in error)) throw error;
-    if (diskTroubles.has(error.code)) throw new DiskFailure(error.message, { cause: error });
+    // Deno refuses some paths by itself, without a code.
+    const isSystems = error instanceof Error && ("code" in error || error.name === "NotCapable");
+    if (!isSystems) throw error;
+    if ("code" in error && diskTroubles.has(error.code)) throw new DiskFailure(error.message, { cause: error });
     throw new DataDirectoryRefused(
       `${directory} cannot be used: ${error.message}; choose a directory that this user may write to`,
       { cause: error },

@@ -119,7 +119,7 @@ export class Session {
   #failed(endpoint: string, call: Call, isLate: boolean, error: unknown): ClientError {
     const isUnsent = !isLate && isRefusal(error, this.#met.has(endpoint));
     const code = isUnsent ? "unreachable" : "no_answer";
-    const detail = isLate ? "no answer in time" : isUnsent ? "connection refused" : describe(error);
+    const detail = isLate ? "no answer in time" : describe(error);
     return new ClientError(`${endpoint}: ${detail}`, {
       code,
       status: null,
@@ -145,19 +145,29 @@ function afterUncertain(uncertain: ClientError, last: ClientError): ClientError 
   );
 }
 
+/** Codes of Node and Bun that say that no connection came about. */
+const neverSent: ReadonlySet<unknown> = new Set([
+  "ECONNREFUSED",
+  "ConnectionRefused",
+  "ENOTFOUND",
+  "EAI_AGAIN",
+  "UND_ERR_CONNECT_TIMEOUT",
+]);
+/** What says so only as long as there was no connection before. */
+const neverMet = /connection refused|dns error|EHOSTUNREACH|ENETUNREACH/i;
+
 /**
  * Whether no connection came about. Node and Bun say so by code and never send twice. Deno says it in words, and
  * sends again by itself when a kept-alive connection breaks, so there it counts only before the first answer.
  */
 function isRefusal(error: unknown, isMet: boolean): boolean {
   for (let at = error; at instanceof Error; at = at.cause) {
-    if ("code" in at && (at.code === "ECONNREFUSED" || at.code === "ConnectionRefused")) {
-      return true;
-    }
+    if ("code" in at && neverSent.has(at.code)) return true;
+    if (at.message === "bad port") return true;
     if (at instanceof AggregateError && at.errors.every((one) => isRefusal(one, isMet))) {
       return true;
     }
-    if (!isMet && /connection refused/i.test(at.message)) return true;
+    if (!isMet && neverMet.test(at.message)) return true;
   }
   return false;
 }

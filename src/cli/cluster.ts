@@ -1,0 +1,189 @@
+/** `cluster`: several durable nodes on this machine, each a process of its own. What `npm start` runs. */
+import { createServer } from "node:net";
+import process from "node:process";
+import * as v from "valibot";
+import { readNodeConfig } from "../config.ts";
+import { countSchema, flagOf, nodeOptions } from "../config/options.ts";
+import { BadConfiguration } from "../errors.ts";
+import type { Arguments, FlagSpec } from "./arguments.ts";
+import { ChildNode } from "./child-node.ts";
+import { type Command, exit, print, readFlag } from "./command.ts";
+import { type RuntimeName, thisRuntime } from "./node.ts";
+import { commandOf } from "./runtime-command.ts";
+
+const NODES_DEFAULT = 3;
+const BASE_PORT_DEFAULT = 4001;
+/** A stop that takes longer is ended with SIGKILL; a node's own stop takes 8 s at most. */
+const STOP_TIMEOUT_MS = 9_500;
+const REPEATED_SIGNAL_MS = 1000;
+
+const runtime: FlagSpec = { takes: "bun, deno, node or mixed" };
+const nodes: FlagSpec = { takes: "a number from 1 to 9" };
+const basePort: FlagSpec = { takes: "a port that leaves room for all nodes, such as 4001" };
+const data: FlagSpec = { takes: "a directory" };
+
+const { id: _id, listen: _listen, advertise: _url, peers: _peers, data: _data, ...shared } =
+  nodeOptions;
+
+/** `cluster`. */
+export const cluster: Command = {
+  summary: "run a cluster on this machine: three durable nodes, unless told otherwise",
+  help: `holdfast cluster
+
+Runs nodes n1, n2, … on 127.0.0.1, each a process of its own. Ctrl-C stops them all; started
+again, they find their data.
+
+  --runtime R        bun, deno, node, or mixed (default: the one that runs this)
+  --nodes N          how many (default ${NODES_DEFAULT})
+  --base-port P      the first node's port; the others' follow (default ${BASE_PORT_DEFAULT})
+  --data DIR         where each node has a directory of its own (default ./data)
+
+A node's other flags are handed on: ${Object.keys(shared).map(flagOf).join(", ")}.
+
+Exit status: 0 all stopped cleanly, 2 wrong command line, a busy port or a runtime that is
+missing, else that of the first node that failed.
+`,
+  syntax: { flags: { ...shared, runtime, nodes, basePort, data }, operands: [] },
+  run: async (args) => {
+    const plan = planOf(args);
+    for (const { port } of plan) await checkPort(port);
+    return await new Cluster(plan).run();
+  },
+};
+
+interface PlannedNode {
+  readonly id: string;
+  readonly port: number;
+  readonly command: readonly string[];
+}
+
+/** What to start. @throws {BadConfiguration} before anything is. */
+function planOf(args: Arguments): PlannedNode[] {
+  const runtimes = v.picklist(["bun", "deno", "node", "mixed"]);
+  const kind = readFlag(args, "runtime", runtime, runtimes) ?? thisRuntime;
+  const count = readFlag(args, "nodes", nodes, countSchema(1, 9)) ?? NODES_DEFAULT;
+  const first = readFlag(args, "basePort", basePort, countSchema(1, 65_536 - count)) ??
+    BASE_PORT_DEFAULT;
+  const mix: readonly RuntimeName[] = kind === "mixed" ? ["bun", "deno", "node"] : [kind];
+  const directory = args.flags["data"] ?? "./data";
+  const ids = Array.from({ length: count }, (_, index) => `n${index + 1}`);
+  const url = (index: number): string => `http://127.0.0.1:${first + index}`;
+  const peers = ids.map((id, index) => `${id}=${url(index)}`).join(",");
+  const handedOn = Object.keys(shared).filter((name) => args.flags[name] !== undefined);
+  return ids.map((id, index) => {
+    const own: Record<string, string> = {
+      id,
+      listen: `127.0.0.1:${first + index}`,
+      advertise: url(index),
+      peers,
+      data: `${directory}/${id}`,
+    };
+    for (const name of handedOn) own[name] = args.flags[name] ?? "";
+    readNodeConfig(own, process.env);
+    const flags = Object.entries(own).map(([name, text]) => `${flagOf(name)}=${text}`);
+    const name = mix[index % mix.length] ?? thisRuntime;
+    return { id, port: first + index, command: [...commandOf(name), ...flags] };
+  });
+}
+
+/** @throws {BadConfiguration} where something listens there already. */
+function checkPort(port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const probe = createServer();
+    probe.once("error", (error: Error & { readonly code?: string }) => {
+      const reason = error.code === "EADDRINUSE" ? "is in use" : `can't be used: ${error.message}`;
+      reject(
+        new BadConfiguration(
+          `--base-port takes a port that leaves room for all nodes; 127.0.0.1:${port} ${reason}`,
+        ),
+      );
+    });
+    probe.listen(port, "127.0.0.1", () => probe.close(() => resolve()));
+  });
+}
+
+class Cluster {
+  readonly #plan: readonly PlannedNode[];
+  #children: readonly ChildNode[] = [];
+  #isStopping = false;
+
+  constructor(plan: readonly PlannedNode[]) {
+    this.#plan = plan;
+  }
+
+  /** Resolves with the exit status when all nodes have ended. */
+  async run(): Promise<number> {
+    const ids = this.#plan.map(({ id }) => id).join(", ");
+    say(`starting ${ids} …`);
+    this.#stopOnSignals();
+    this.#children = this.#plan.map(({ id, command }) => new ChildNode(id, command, say));
+    const ended = this.#children.map((child) => this.#watch(child));
+    const serving = await Promise.all(this.#children.map((child) => child.serving));
+    if (serving.every((line) => line !== null) && !this.#isStopping) {
+      for (const line of serving) await print(`${line}\n`);
+      await print(this.#hints());
+    } else {
+      this.#stop("SIGTERM");
+    }
+    const statuses = await Promise.all(ended);
+    say("all nodes have stopped");
+    return statuses.find((status) => status !== exit.done) ?? exit.done;
+  }
+
+  async #watch(child: ChildNode): Promise<number> {
+    const { status, how } = await child.ended;
+    if (this.#isStopping) {
+      say(`${child.id} stopped${status === exit.done ? "" : `: ${how}`}`);
+      return status;
+    }
+    const left = this.#children.filter((other) => other.isAlive).length;
+    const total = this.#children.length;
+    const rest = left * 2 > total
+      ? `${left} of ${total} go on`
+      : left > 0
+      ? `${left} of ${total} are left, which is no majority`
+      : "none is left";
+    say(`${child.id} ended: ${how}; ${rest}`);
+    return status;
+  }
+
+  #hints(): string {
+    const [first, second = first] = this.#plan;
+    const url = (node: PlannedNode | undefined): string => `http://127.0.0.1:${node?.port}`;
+    return `
+Try:
+  curl -X PUT ${url(first)}/v1/kv/greeting -d hello
+  curl ${url(second)}/v1/kv/greeting
+  curl ${url(first)}/v1/status
+Ctrl-C stops all nodes; their data stays.
+
+`;
+  }
+
+  #stop(signal: NodeJS.Signals): void {
+    if (!this.#isStopping) {
+      this.#isStopping = true;
+      setTimeout(() => this.#stop("SIGKILL"), STOP_TIMEOUT_MS).unref();
+    }
+    for (const child of this.#children) child.kill(signal);
+  }
+
+  /** The nodes may have the signal already: a terminal's goes to all processes in the foreground. */
+  #stopOnSignals(): void {
+    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+      let since = Infinity;
+      process.on(signal, () => {
+        const isRepeated = performance.now() - since > REPEATED_SIGNAL_MS;
+        since = Math.min(since, performance.now());
+        if (!this.#isStopping) say("stopping …");
+        this.#stop(isRepeated ? "SIGKILL" : "SIGTERM");
+      });
+    }
+  }
+}
+
+/** A line about what happens. */
+function say(line: string): void {
+  const time = new Date().toTimeString().slice(0, 8);
+  process.stdout.write(`${time} ${line}\n`);
+}

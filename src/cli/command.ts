@@ -1,0 +1,164 @@
+/** What every command has: a syntax, a help text, a way to a client, and an exit status that scripts can use. */
+import { statSync } from "node:fs";
+import process from "node:process";
+import * as v from "valibot";
+import {
+  type Client,
+  ClientError,
+  type Condition,
+  createClient,
+  isPassing,
+} from "../client/mod.ts";
+import { countSchema, durationSchema, flagOf, originSchema } from "../config/options.ts";
+import { BadConfiguration } from "../errors.ts";
+import type { Arguments, FlagSpec, Syntax } from "./arguments.ts";
+
+/** Exit statuses. `node` has its own: 0, 2, 3 and 4, as in `runtimes/boot.ts`. */
+export const exit = {
+  done: 0,
+  /** The key is absent, or the condition did not hold: nothing was changed. */
+  no: 1,
+  /** The command line is wrong. */
+  usage: 2,
+  /** No node could serve the request: nothing was changed. */
+  unavailable: 5,
+  /** The write may have been applied, or may still be. */
+  unknown: 6,
+  /** The request was refused (too large, malformed), or something else failed. */
+  failed: 7,
+} as const;
+
+/** One command. */
+export interface Command {
+  /** One line, for the list of commands. */
+  readonly summary: string;
+  /** How it is called and what its flags mean. */
+  readonly help: string;
+  readonly syntax: Syntax;
+  /** Resolves with the exit status. @throws {BadConfiguration} {ClientError} */
+  run(args: Arguments): Promise<number>;
+}
+
+const ENDPOINTS_DEFAULT = "http://127.0.0.1:4001,http://127.0.0.1:4002,http://127.0.0.1:4003";
+
+const endpointsSchema = v.pipe(
+  v.string(),
+  v.transform((text) => text.split(",")),
+  v.array(originSchema),
+  v.minLength(1),
+);
+
+/** Flags of every command that talks to a cluster. */
+export const clientFlags: Readonly<Record<"endpoints" | "timeout", FlagSpec>> = {
+  endpoints: { takes: "URLs with commas between, such as http://127.0.0.1:4001" },
+  timeout: { takes: "a duration, such as 15s" },
+};
+
+/** The lines of help about {@link clientFlags}. */
+export const clientHelp: string = `
+  --endpoints URLS   the nodes to ask, one after the other, with commas between
+                     (HOLDFAST_ENDPOINTS; default ${ENDPOINTS_DEFAULT})
+  --timeout T        give up after this long (default 15s)`;
+
+/** A flag's value, read by `schema`; undefined where it isn't given. @throws {BadConfiguration} */
+export function readFlag<T>(
+  { flags }: Arguments,
+  name: string,
+  spec: FlagSpec,
+  schema: v.GenericSchema<string, T>,
+): T | undefined {
+  const text = flags[name];
+  if (text === undefined) return undefined;
+  const result = v.safeParse(schema, text);
+  if (result.success) return result.output;
+  throw new BadConfiguration(
+    `${flagOf(name)} takes ${spec.takes}; got ${JSON.stringify(text.slice(0, 100))}`,
+  );
+}
+
+/** Where the cluster is. @throws {BadConfiguration} */
+export function readEndpoints(args: Arguments): readonly string[] {
+  const given = args.flags["endpoints"] ?? (process.env["HOLDFAST_ENDPOINTS"] || ENDPOINTS_DEFAULT);
+  const flags = { endpoints: given };
+  return readFlag({ ...args, flags }, "endpoints", clientFlags.endpoints, endpointsSchema) ?? [];
+}
+
+/** How long a call may take, in milliseconds. @throws {BadConfiguration} */
+export function readTimeout(args: Arguments, preset: number): number {
+  return readFlag(args, "timeout", clientFlags.timeout, durationSchema(1, 86_400_000)) ?? preset;
+}
+
+/** The client that the flags ask for. @throws {BadConfiguration} */
+export function clientFrom(args: Arguments, onRetry?: (error: ClientError) => void): Client {
+  return createClient({
+    endpoints: readEndpoints(args),
+    timeoutMs: readTimeout(args, 15_000),
+    ...(onRetry === undefined ? {} : { onRetry }),
+  });
+}
+
+/** Flags of a change's condition. */
+export const conditionFlags: Readonly<Record<"ifRevision" | "ifAbsent" | "ifPresent", FlagSpec>> = {
+  ifRevision: { takes: "a revision, such as 12" },
+  ifAbsent: { takes: "", bare: true },
+  ifPresent: { takes: "", bare: true },
+};
+
+/** The condition that the flags ask for. @throws {BadConfiguration} */
+export function readCondition(args: Arguments): Condition | undefined {
+  const given = Object.keys(conditionFlags).filter((name) => args.flags[name] !== undefined);
+  if (given.length > 1) {
+    throw new BadConfiguration(`${given.map(flagOf).join(" and ")} exclude each other`);
+  }
+  const schema = countSchema(1, Number.MAX_SAFE_INTEGER);
+  const revision = readFlag(args, "ifRevision", conditionFlags.ifRevision, schema);
+  if (revision !== undefined) return { ifRevision: revision };
+  if (args.flags["ifAbsent"] !== undefined) return { ifAbsent: true };
+  if (args.flags["ifPresent"] !== undefined) return { ifPresent: true };
+  return undefined;
+}
+
+/** The exit status that an error stands for. */
+export function statusOf(error: unknown): number {
+  if (error instanceof BadConfiguration) return exit.usage;
+  if (!(error instanceof ClientError)) return exit.failed;
+  if (error.outcome === "unknown") return exit.unknown;
+  if (error.code === "precondition_failed" || error.code === "not_found") return exit.no;
+  return isPassing(error) ? exit.unavailable : exit.failed;
+}
+
+/** Writes to standard output, and resolves when it is out. */
+export function print(text: string | Uint8Array): Promise<void> {
+  return new Promise((resolve, reject) => {
+    process.stdout.write(text, (error) => {
+      if (error === null || error === undefined) resolve();
+      else reject(error);
+    });
+  });
+}
+
+/** Text that a terminal shows and doesn't obey: control characters are escaped. */
+export function shown(text: string): string {
+  return text.replaceAll(
+    // deno-lint-ignore no-control-regex -- these are what a terminal obeys
+    /[\x00-\x1f\x7f-\x9f]/g,
+    (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, "0")}`,
+  );
+}
+
+/** A line about what a node has become. */
+export function officeLine(office: {
+  readonly id: string;
+  readonly role: string;
+  readonly term: number;
+  readonly leader: string | null;
+}): string {
+  const { id, role, term, leader } = office;
+  const whom = role === "leader" ? "" : leader === null ? ", and knows no leader" : ` of ${leader}`;
+  return `${id} is ${role}${whom} in term ${term}`;
+}
+
+/** Whether a path is a directory. */
+export function isDirectory(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+}

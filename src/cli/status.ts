@@ -1,0 +1,96 @@
+/** `status`: the cluster as each of its nodes sees it. */
+import { ClientError, createClient, type StatusAnswer } from "../client/mod.ts";
+import {
+  clientFlags,
+  clientHelp,
+  type Command,
+  exit,
+  print,
+  readEndpoints,
+  readTimeout,
+  shown,
+} from "./command.ts";
+
+type Seen =
+  | { readonly url: string; readonly status: StatusAnswer }
+  | { readonly url: string; readonly error: string };
+
+/** `status`. */
+export const status: Command = {
+  summary: "show who leads, and how far each node is",
+  help: `holdfast status
+
+Asks the endpoints, and the members that they name, and prints a line for each.
+
+  --json             print what each node answered, as one JSON array${clientHelp}
+
+Exit status: 0 a majority of the members answered and agrees on a leader, 2 wrong command line, 5 otherwise.
+`,
+  syntax: { flags: { json: { takes: "", bare: true }, ...clientFlags }, operands: [] },
+  run: async (args) => {
+    const seen = await lookAround(readEndpoints(args), readTimeout(args, 3_000));
+    const text = args.flags["json"] === undefined ? table(seen) : `${JSON.stringify(seen)}\n`;
+    await print(text);
+    return isWell(seen) ? exit.done : exit.unavailable;
+  },
+};
+
+/** Asks all at once, then those that they name beside. */
+async function lookAround(endpoints: readonly string[], timeoutMs: number): Promise<Seen[]> {
+  const client = createClient({ endpoints, timeoutMs });
+  const look = async (url: string): Promise<Seen> => {
+    try {
+      return { url, status: await client.status(url) };
+    } catch (error) {
+      if (!(error instanceof ClientError)) throw error;
+      return { url, error: error.message.replace(`${url}: `, "") };
+    }
+  };
+  const first = await Promise.all(endpoints.map(look));
+  const asked = new Set(endpoints);
+  const seenIds = new Set(first.flatMap((one) => ("status" in one ? [one.status.id] : [])));
+  const others = new Map(
+    first.flatMap((one) => ("status" in one ? one.status.members : []))
+      .filter(({ id, url }) => !seenIds.has(id) && !asked.has(url))
+      .map(({ id, url }) => [id, url]),
+  );
+  const second = await Promise.all([...others.values()].map(look));
+  // What answers nowhere and belongs to no member is only noise beside nodes that do answer.
+  const members = new Set(
+    first.flatMap((one) => ("status" in one ? one.status.members.map(({ url }) => url) : [])),
+  );
+  return [...first, ...second].filter((one) =>
+    "status" in one || members.size === 0 || members.has(one.url)
+  );
+}
+
+function isWell(seen: readonly Seen[]): boolean {
+  const answers = seen.flatMap((one) => ("status" in one ? [one.status] : []));
+  const voters = answers[0]?.members.filter(({ voter }) => voter) ?? [];
+  return voters.some(({ id }) =>
+    answers.filter(({ leader }) => leader === id).length * 2 > voters.length
+  );
+}
+
+function table(seen: readonly Seen[]): string {
+  const head = ["ID", "ROLE", "TERM", "LEADER", "COMMIT", "APPLIED", "LOG", "SNAPSHOT", "REVISION"];
+  const rows = seen.map((one) => {
+    if (!("status" in one)) return ["-", one.error, ...head.slice(2).map(() => ""), "", one.url];
+    const { id, role, term, leader, commit, applied, lastLog, snapshot, revision, runtime } =
+      one.status;
+    const numbers = [commit, applied, lastLog, snapshot, revision].map(String);
+    return [id, role, String(term), leader ?? "-", ...numbers, runtime, one.url];
+  });
+  const lines = [[...head, "RUNTIME", "URL"], ...rows];
+  // An error's text stands in the way of nobody's columns.
+  const measured = lines.filter((line) => line[0] !== "-");
+  const widths = head.concat("", "").map((_, column) =>
+    Math.max(...measured.map((line) => line[column]?.length ?? 0))
+  );
+  return lines.map((line) => {
+    if (line[0] === "-") return `-  ${line.at(-1)}: ${shown(line[1] ?? "")}\n`;
+    return `${
+      line.map((cell, column) => shown(cell).padEnd(widths[column] ?? 0)).join("  ").trimEnd()
+    }\n`;
+  }).join("");
+}
