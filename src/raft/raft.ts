@@ -308,8 +308,11 @@ export class Raft {
   /** The state machine here holds all that was committed at this time, or null before it ever heard of a quorum. */
   freshAt(now: Millis): Millis | null {
     const core = this.#core;
-    const alone = core.leadership !== null && core.leadership.progress.size === 0;
-    return alone ? now : core.freshness.freshAt(core.applied);
+    const { leadership: office, commit, applied } = core;
+    const alone = office !== null && office.progress.size === 0;
+    // Before its term's first commit even a sole leader may not know all that it once acknowledged.
+    if (alone && commit >= office.firstIndex && applied === commit) return now;
+    return core.freshness.freshAt(applied);
   }
 
   status(): RaftStatus {
