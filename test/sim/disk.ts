@@ -1,0 +1,297 @@
+/** A machine's disk: the file system that loses what was not synced, with latency, and with faults that begin and end. */
+import { recoverWal, type Recovery } from "../../src/adapters/wal-recovery.ts";
+import {
+  type MemoryCall,
+  MemoryFileSystem,
+  type MemoryOperation,
+  type Verdict,
+} from "../../src/adapters/memory-fs.ts";
+import { CorruptData } from "../../src/errors.ts";
+import type { File, FileSystem, RecoveredLog } from "../../src/ports.ts";
+import type { Random } from "./random.ts";
+import type { Trace } from "./trace.ts";
+import type { Owner, World } from "./world.ts";
+
+const sectorBytes = 512;
+const operations: readonly MemoryOperation[] = [
+  "open",
+  "read",
+  "write",
+  "datasync",
+  "truncate",
+  "size",
+  "rename",
+  "remove",
+  "list",
+  "makeDirectory",
+  "syncDirectory",
+  "lock",
+];
+
+/** What is wrong with a disk at the moment. Probabilities are of one call. */
+export interface DiskFaults {
+  /** Every call takes this many milliseconds more, on average. */
+  slowMs: number;
+  syncFails: number;
+  readFails: number;
+  /** Bits that a read of a snapshot gets wrong. */
+  snapshotFlips: number;
+  /** Writes to the log that land elsewhere in their file. */
+  misdirects: number;
+}
+
+export const noDiskFaults: Readonly<DiskFaults> = {
+  slowMs: 0,
+  syncFails: 0,
+  readFails: 0,
+  snapshotFlips: 0,
+  misdirects: 0,
+};
+
+/** What a recovery would say of a damaged log, found out on a copy. */
+export type DamageOutcome =
+  /** It refuses. */
+  | "detected"
+  /** Everything is still there. */
+  | "harmless"
+  /** The last frame is gone as if it had been torn: no reader can tell. */
+  | "lastFrameLost";
+
+export interface DiskParts {
+  readonly world: World;
+  readonly trace: Trace;
+  readonly random: Random;
+  readonly owner: Owner;
+  /** Mean time of a sync. */
+  readonly syncMs: number;
+}
+
+export class SimDisk implements FileSystem {
+  faults: DiskFaults = { ...noDiskFaults };
+  /** The power goes at the call after so many others. */
+  crashAfterCalls: number = Infinity;
+  /** The power went at a call. */
+  onCrash: () => void = () => {};
+  /** A fault happened. */
+  onFault: (what: string) => void = () => {};
+  /** Frames and headers written to the log since one was misdirected; null where none was. */
+  writesSinceMisdirected: number | null = null;
+  readonly #memory: MemoryFileSystem;
+  readonly #parts: DiskParts;
+  #damaged: Promise<Recovery | null> | null = null;
+
+  constructor(parts: DiskParts) {
+    this.#parts = parts;
+    this.#memory = new MemoryFileSystem({ random: parts.random.next });
+    this.#memory.intercept = (call) => this.#intercept(call);
+  }
+
+  get calls(): number {
+    return this.#memory.calls;
+  }
+
+  /** Leaves no more than this many bytes of room; infinite: enough. */
+  limitRoom(bytes: number): void {
+    const used = this.#memory.paths().reduce(
+      (sum, path) => sum + this.#memory.peek(path).length,
+      0,
+    );
+    this.#memory.capacity = used + bytes;
+  }
+
+  powerCut(): void {
+    this.#memory.crash();
+  }
+
+  kill(): void {
+    this.#memory.kill();
+  }
+
+  restart(): void {
+    this.#memory.restart();
+  }
+
+  /** Flips a bit or zeroes a sector of a file at rest, the process being down. Returns the file's path. */
+  damage(random: Random): string {
+    const paths = this.#memory.paths().filter((path) => this.#memory.peek(path).length > 0);
+    if (!paths.some((path) => path.endsWith("identity.json"))) return "nothing, being blank";
+    const path = random.pick(paths);
+    const bytes = this.#memory.peek(path);
+    this.#damaged ??= recoverWal(this.#memory.clone(), "/data/wal");
+    this.#damaged.catch(() => {});
+    const at = random.below(bytes.length);
+    if (random.chance(0.5)) {
+      bytes[at] = (bytes[at] ?? 0) ^ (1 << random.below(8));
+    } else {
+      const sector = at - at % sectorBytes;
+      bytes.fill(0, sector, sector + sectorBytes);
+    }
+    this.#memory.poke(path, bytes);
+    return path;
+  }
+
+  /** What a process would read back of the log; null where it would refuse. */
+  async peekLog(): Promise<RecoveredLog | null> {
+    try {
+      return (await recoverWal(this.#memory.clone(), "/data/wal"))?.log.recovered() ?? null;
+    } catch (error) {
+      if (error instanceof CorruptData) return null;
+      throw error;
+    }
+  }
+
+  /**
+   * What became of the log by `damage`.
+   * @throws {Error} where more than the last frame would be lost and nobody would be told.
+   */
+  async judgeDamage(): Promise<DamageOutcome> {
+    const baseline = this.#damaged;
+    this.#damaged = null;
+    try {
+      const before = await baseline;
+      if (before === null) return "harmless";
+      const after = await recoverWal(this.#memory.clone(), "/data/wal");
+      if (after?.sequence === before.sequence) return "harmless";
+      if (after?.sequence === before.sequence - 1) return "lastFrameLost";
+      throw new Error(
+        `a damaged log of ${before.sequence} frames would be read as one of ${after?.sequence}`,
+      );
+    } catch (error) {
+      if (error instanceof CorruptData) return "detected";
+      throw error;
+    }
+  }
+
+  async open(path: string, mode: "read" | "write" | "create"): Promise<File> {
+    const file = await this.#memory.open(path, mode);
+    if (path.includes("/wal-")) {
+      return new MisdirectedFile(file, (buffers, at) => this.#aim(buffers, at));
+    }
+    if (path.includes("/snapshot")) return new FlippedFile(file, (bytes) => this.#flip(bytes));
+    return file;
+  }
+
+  rename(from: string, to: string): Promise<void> {
+    return this.#memory.rename(from, to);
+  }
+
+  remove(path: string): Promise<void> {
+    return this.#memory.remove(path);
+  }
+
+  list(directory: string): Promise<string[]> {
+    return this.#memory.list(directory);
+  }
+
+  makeDirectory(path: string): Promise<void> {
+    return this.#memory.makeDirectory(path);
+  }
+
+  syncDirectory(path: string): Promise<void> {
+    return this.#memory.syncDirectory(path);
+  }
+
+  lock(path: string): Promise<() => Promise<void>> {
+    return this.#memory.lock(path);
+  }
+
+  #intercept(call: MemoryCall): Verdict | Promise<Verdict> {
+    const { trace, random } = this.#parts;
+    trace.mix(operations.indexOf(call.operation));
+    if (this.crashAfterCalls-- <= 0) {
+      this.crashAfterCalls = Infinity;
+      this.onCrash();
+      return "crash";
+    }
+    const { syncFails, readFails, slowMs } = this.faults;
+    const isSync = call.operation === "datasync" || call.operation === "syncDirectory";
+    const fails = call.operation === "datasync"
+      ? syncFails
+      : call.operation === "read"
+      ? readFails
+      : 0;
+    const verdict = fails > 0 && random.chance(fails) ? "fail" : "proceed";
+    if (verdict === "fail") this.onFault(`${call.operation} of ${call.path} fails`);
+    if (!isSync && slowMs === 0) return verdict;
+    const ms = (isSync ? random.exponential(this.#parts.syncMs) : 0) +
+      (slowMs === 0 ? 0 : random.exponential(slowMs));
+    return this.#later(ms, verdict);
+  }
+
+  #later(ms: number, verdict: Verdict): Promise<Verdict> {
+    const { world, owner } = this.#parts;
+    return new Promise((resolve) => {
+      world.atProcess(world.now + Math.round(ms * 1000), owner, owner.life, () => resolve(verdict));
+    });
+  }
+
+  #flip(bytes: Uint8Array): Uint8Array {
+    const { random } = this.#parts;
+    const { snapshotFlips } = this.faults;
+    if (snapshotFlips === 0 || bytes.length === 0 || !random.chance(snapshotFlips)) return bytes;
+    const flipped = bytes.slice();
+    const at = random.below(bytes.length);
+    flipped[at] = (flipped[at] ?? 0) ^ (1 << random.below(8));
+    this.onFault("a bit of a snapshot is read wrong");
+    return flipped;
+  }
+
+  /** Where a write lands that was meant for `offset`. */
+  #aim(buffers: readonly Uint8Array[], offset: number): number {
+    const { random } = this.#parts;
+    const { misdirects } = this.faults;
+    const length = buffers.reduce((sum, each) => sum + each.length, 0);
+    const isLaidOut = buffers[0]?.[0] === 0;
+    if (this.writesSinceMisdirected !== null && !isLaidOut) this.writesSinceMisdirected++;
+    if (misdirects === 0 || !random.chance(misdirects)) return offset;
+    const sector = random.below(Math.ceil((offset + length) / sectorBytes) + 8);
+    if (sector * sectorBytes === offset) return offset;
+    this.writesSinceMisdirected = 0;
+    this.onFault(`a write lands at ${sector * sectorBytes} and was meant for ${offset}`);
+    return sector * sectorBytes;
+  }
+}
+
+/** A file whose writes may land elsewhere. */
+class MisdirectedFile implements File {
+  readonly #inner: File;
+  readonly #aim: (buffers: readonly Uint8Array[], offset: number) => number;
+
+  constructor(inner: File, aim: (buffers: readonly Uint8Array[], offset: number) => number) {
+    this.#inner = inner;
+    this.#aim = aim;
+  }
+
+  read(offset: number, length: number): Promise<Uint8Array> {
+    return this.#inner.read(offset, length);
+  }
+  writev(buffers: readonly Uint8Array[], offset: number): Promise<void> {
+    return this.#inner.writev(buffers, this.#aim(buffers, offset));
+  }
+  datasync(): Promise<void> {
+    return this.#inner.datasync();
+  }
+  truncate(length: number): Promise<void> {
+    return this.#inner.truncate(length);
+  }
+  size(): Promise<number> {
+    return this.#inner.size();
+  }
+  close(): Promise<void> {
+    return this.#inner.close();
+  }
+}
+
+/** A file whose bytes may be read wrong. */
+class FlippedFile extends MisdirectedFile {
+  readonly #flip: (bytes: Uint8Array) => Uint8Array;
+
+  constructor(inner: File, flip: (bytes: Uint8Array) => Uint8Array) {
+    super(inner, (_buffers, offset) => offset);
+    this.#flip = flip;
+  }
+
+  override async read(offset: number, length: number): Promise<Uint8Array> {
+    return this.#flip(await super.read(offset, length));
+  }
+}

@@ -1,0 +1,283 @@
+/** Faults that begin at a point of time and end at another. Each kind has a stream of its own: without one, the others stay. */
+import type { Network } from "./network.ts";
+import { noDiskFaults } from "./disk.ts";
+import type { Machine } from "./node.ts";
+import { type FaultKind, faultKinds, type SimOptions } from "./options.ts";
+import type { Probes } from "./probes.ts";
+import { Random } from "./random.ts";
+import { clientEnd } from "./workload.ts";
+import type { World } from "./world.ts";
+
+export interface NemesisParts {
+  readonly options: SimOptions;
+  readonly world: World;
+  readonly network: Network;
+  readonly machines: readonly Machine[];
+  readonly probes: Probes;
+}
+
+const second = 1_000_000;
+
+export class Nemesis {
+  /** Faults that began. */
+  injected = 0;
+  readonly #parts: NemesisParts;
+  readonly #mends = new Set<() => void>();
+  #stopped = false;
+
+  constructor(parts: NemesisParts) {
+    this.#parts = parts;
+  }
+
+  start(): void {
+    const { options } = this.#parts;
+    for (const kind of faultKinds) {
+      if (options.faults.has(kind)) this.#wait(kind, new Random(options.seed, `nemesis ${kind}`));
+    }
+  }
+
+  /** No fault begins any more, and all that can be mended is. */
+  stop(): void {
+    this.#stopped = true;
+    for (const mend of [...this.#mends]) mend();
+    this.#parts.network.unclog();
+    for (const { disk } of this.#parts.machines) {
+      disk.faults = { ...noDiskFaults };
+      disk.limitRoom(Infinity);
+      disk.crashAfterCalls = Infinity;
+    }
+  }
+
+  #wait(kind: FaultKind, random: Random): void {
+    const { options, world } = this.#parts;
+    const mean = options.faultEveryMs * Math.max(4, options.faults.size / 2);
+    world.after(Math.round(random.exponential(mean) * 1000), () => {
+      if (this.#stopped) return;
+      if (this.#begin(kind, random)) this.injected++;
+      this.#wait(kind, random);
+    });
+  }
+
+  /** False for what is no event, but a property of the whole run. */
+  #begin(kind: FaultKind, random: Random): boolean {
+    const { machines } = this.#parts;
+    const machine = random.pick(machines);
+    const electionUs = this.#parts.options.electionTimeoutMs * 1000;
+    switch (kind) {
+      case "clogs":
+        return this.#clog(random);
+      case "partitions":
+        return this.#partition(random);
+      case "oneWay":
+        return this.#oneWay(random);
+      case "clientCuts":
+        return this.#cutAll([[clientEnd, machine.id], [machine.id, clientEnd]], duration(random));
+      case "powerCuts":
+        return this.#end(random, "power");
+      case "kills":
+        return this.#end(random, "signal");
+      case "crashAtCall":
+        machine.disk.crashAfterCalls = random.below(30);
+        return true;
+      case "pauses":
+        return this.#pause(machine, random.whole(1, 10 * electionUs), "clockRuns");
+      case "suspends":
+        return this.#pause(machine, 400_000 + random.below(10 * electionUs), "clockStands");
+      case "wallSteps":
+        machine.clock.step(random.between(-5000, 5000));
+        return true;
+      case "transfers":
+        this.#transfer(machine, random.pick([...machines, null]));
+        return true;
+      case "stops":
+        return this.#stop(machine, random);
+      case "slowDisk":
+      case "syncFailures":
+      case "fullDisk":
+      case "readErrors":
+      case "snapshotFlips":
+      case "misdirectedWrites":
+        return this.#disk(kind, machine, random);
+      case "damage":
+        return this.#damage(random);
+      case "loss":
+      case "duplicates":
+      case "delay":
+      case "drift":
+      case "otherSettings":
+        return false;
+    }
+  }
+
+  #clog(random: Random): boolean {
+    const { network, world } = this.#parts;
+    const [a, b] = random.shuffled(this.#ids());
+    if (a === undefined || b === undefined) return false;
+    network.clog(a, b, world.now + random.whole(100_000, 5 * second));
+    return true;
+  }
+
+  #ids(): string[] {
+    return this.#parts.machines.map(({ id }) => id);
+  }
+
+  /** One node, a minority, halves, or one pair that both still see the others. */
+  #partition(random: Random): boolean {
+    const { probes } = this.#parts;
+    const order = random.shuffled(this.#ids());
+    const [a, b] = order;
+    if (a === undefined || b === undefined) return false;
+    const size = random.whole(1, Math.max(1, order.length >> 1));
+    if (random.chance(0.3)) return this.#cutAll([[a, b], [b, a]], duration(random));
+    const inner = order.slice(0, size);
+    if (2 * size >= order.length) probes.reached("partition without a majority");
+    const pairs = inner.flatMap((one) =>
+      order.slice(size).flatMap((other) => [[one, other], [other, one]] as const)
+    );
+    return this.#cutAll(pairs, duration(random));
+  }
+
+  #oneWay(random: Random): boolean {
+    const order = random.shuffled(this.#ids());
+    const [first] = order;
+    if (first === undefined || order.length < 2) return false;
+    this.#parts.probes.reached("partition of one direction");
+    const others = order.slice(1, 1 + random.whole(1, order.length - 1));
+    const isOut = random.chance(0.5);
+    const pairs = others.map((other) => isOut ? [first, other] as const : [other, first] as const);
+    return this.#cutAll(pairs, duration(random));
+  }
+
+  #cutAll(pairs: readonly (readonly [string, string])[], us: number): boolean {
+    const mends = pairs.map(([from, to]) => this.#parts.network.cut(from, to));
+    this.#parts.network.trace.note(
+      "network",
+      () => `cuts ${pairs.map((pair) => pair.join("→")).join(" ")}`,
+    );
+    this.#until(us, () => {
+      for (const mend of mends) mend();
+      this.#parts.network.trace.note(
+        "network",
+        () => `mends ${pairs.map((pair) => pair.join("→")).join(" ")}`,
+      );
+    });
+    return true;
+  }
+
+  /** One node's process, some, or all. At times the next one is hit while it recovers. */
+  #end(random: Random, by: "power" | "signal"): boolean {
+    const { machines, world, probes } = this.#parts;
+    const count = random.pick([1, 1, 1, 2, machines.length]);
+    for (const machine of random.shuffled(machines).slice(0, count)) {
+      machine.end(by);
+      const back = random.pick([1000, 50_000, 500_000, 3 * second]);
+      machine.startLater(back);
+      if (random.chance(0.3)) {
+        world.after(back + 1, () => machine.disk.crashAfterCalls = random.below(60));
+      }
+    }
+    if (machines.every((machine) => !machine.up)) probes.reached("all nodes down at once");
+    return true;
+  }
+
+  /** As an operator does it: asks, waits, and in the end kills. */
+  #stop(machine: Machine, random: Random): boolean {
+    if (!machine.up || machine.paused) return false;
+    const { life } = machine;
+    const back = random.below(second);
+    void machine.stop().then(() => machine.startLater(back));
+    this.#parts.world.after(10 * second, () => {
+      if (machine.life !== life) return;
+      machine.end("signal");
+      machine.startLater(back);
+    });
+    return true;
+  }
+
+  #pause(machine: Machine, us: number, clock: "clockRuns" | "clockStands"): boolean {
+    const { world, probes, options } = this.#parts;
+    if (machine.paused || !machine.up) return false;
+    const { life } = machine;
+    machine.paused = true;
+    machine.note(() => `is paused for ${us} µs; ${clock}`);
+    const since = world.now;
+    this.#until(us, () => {
+      if (clock === "clockStands") machine.clock.slept(world.now - since);
+      if (machine.life !== life) return;
+      if (clock === "clockStands") probes.reached("machine slept, its clock stood still");
+      if (us > 2000 * options.electionTimeoutMs) {
+        probes.reached("process paused beyond an election");
+      }
+      machine.note(() => "resumes");
+      world.resume(machine);
+    });
+    return true;
+  }
+
+  #transfer(machine: Machine, target: Machine | null): void {
+    const { probes, options } = this.#parts;
+    const { replica } = machine;
+    if (replica === null || machine.paused) return;
+    machine.note(() => `is asked to hand over to ${target?.id ?? "anybody"}`);
+    replica.transferLeadership(target?.id ?? null, 4 * options.electionTimeoutMs).then(
+      () => probes.reached("leadership transferred"),
+      () => probes.reached("transfer failed"),
+    );
+  }
+
+  #disk(kind: FaultKind, machine: Machine, random: Random): boolean {
+    const { disk } = machine;
+    const { faults } = disk;
+    const us = duration(random);
+    switch (kind) {
+      case "slowDisk":
+        faults.slowMs = random.scaled(1, 2000);
+        break;
+      case "syncFailures":
+        faults.syncFails = random.pick([0.02, 0.2, 1]);
+        break;
+      case "fullDisk":
+        disk.limitRoom(random.below(20_000));
+        break;
+      case "readErrors":
+        faults.readFails = random.pick([0.02, 0.2, 1]);
+        break;
+      case "snapshotFlips":
+        faults.snapshotFlips = random.pick([0.01, 0.1, 0.5]);
+        break;
+      default:
+        if (!machine.damageable) return false;
+        faults.misdirects = random.pick([0.01, 0.1]);
+    }
+    machine.note(() => `${kind} for ${us} µs`);
+    this.#until(us, () => {
+      disk.faults = { ...noDiskFaults };
+      disk.limitRoom(Infinity);
+    });
+    return true;
+  }
+
+  #damage(random: Random): boolean {
+    const victims = this.#parts.machines.filter((machine) => machine.damageable && !machine.lost);
+    if (victims.length === 0) return false;
+    const machine = random.pick(victims);
+    machine.end(random.pick(["power", "signal"]));
+    const times = random.pick([1, 1, 3]);
+    for (let i = 0; i < times; i++) machine.damage(random);
+    machine.startLater(random.whole(1000, second));
+    return true;
+  }
+
+  #until(us: number, mend: () => void): void {
+    const once = (): void => {
+      if (this.#mends.delete(once)) mend();
+    };
+    this.#mends.add(once);
+    this.#parts.world.after(us, once);
+  }
+}
+
+/** Mostly short, at times long, in microseconds. */
+function duration(random: Random): number {
+  return Math.round(random.scaled(50_000, 15 * second));
+}

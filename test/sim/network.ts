@@ -1,0 +1,267 @@
+/**
+ * The simulated network. Every message takes a time of its own, so they overtake each other; it may be lost, come
+ * twice, wait for a clogged path or meet a cut one. Bodies pass through the codec of `peer-wire.ts` both ways.
+ */
+import { PeerUnreachable } from "../../src/errors.ts";
+import * as wire from "../../src/adapters/peer-wire.ts";
+import type {
+  Clock,
+  ForwardReply,
+  PeerHandler,
+  SnapshotChunk,
+  SnapshotChunkReply,
+  Transport,
+} from "../../src/ports.ts";
+import type { Message, ReplyMessage, RequestMessage } from "../../src/raft/message.ts";
+import type { Probes } from "./probes.ts";
+import type { Random } from "./random.ts";
+import type { Trace } from "./trace.ts";
+import type { Owner, World } from "./world.ts";
+
+/** A machine, or clients as a whole, on the network. */
+export interface Endpoint extends Owner {
+  readonly id: string;
+  /** What listens there now. */
+  handler: PeerHandler | null;
+}
+
+export interface NetworkRates {
+  /** Mean of an exponential distribution. */
+  delayMs: number;
+  loss: number;
+  duplicates: number;
+}
+
+const wireLimits: wire.PeerWireLimits = {
+  bodyBytesMax: 8 * 1024 * 1024,
+  records: { payloadBytesMax: 2 * 1024 * 1024, entriesMax: 100_000 },
+};
+/** The least time that a message takes, in microseconds. */
+const delayUsMin = 50;
+
+export class Network {
+  rates: NetworkRates;
+  /** Told of every message of the core, when it leaves. */
+  onSend: (message: Message) => void = () => {};
+  readonly world: World;
+  readonly trace: Trace;
+  readonly probes: Probes;
+  readonly #random: Random;
+  /** How many cuts each direction has. */
+  readonly #cuts = new Map<string, number>();
+  readonly #clogs = new Map<string, number>();
+
+  constructor(
+    parts: {
+      readonly world: World;
+      readonly trace: Trace;
+      readonly probes: Probes;
+      readonly random: Random;
+    },
+    rates: NetworkRates,
+  ) {
+    this.world = parts.world;
+    this.trace = parts.trace;
+    this.probes = parts.probes;
+    this.#random = parts.random;
+    this.rates = rates;
+  }
+
+  /** Cuts one direction. Returns how to mend it. */
+  cut(from: string, to: string): () => void {
+    const path = `${from} ${to}`;
+    this.#cuts.set(path, (this.#cuts.get(path) ?? 0) + 1);
+    return () => void this.#cuts.set(path, (this.#cuts.get(path) ?? 1) - 1);
+  }
+
+  /** What is sent from one to the other arrives after `until` (microseconds), all at once. */
+  clog(from: string, to: string, until: number): void {
+    this.#clogs.set(`${from} ${to}`, until);
+  }
+
+  unclog(): void {
+    this.#clogs.clear();
+  }
+
+  /** Carries something: `arrive` happens to whatever process the receiver runs then, perhaps twice, perhaps never. */
+  carry(from: Endpoint, to: Endpoint, arrive: () => void, copies: "once" | "anyNumber"): void {
+    const random = this.#random;
+    const { delayMs, loss, duplicates } = this.rates;
+    const delay = this.#arrival(from.id, to.id, random.exponential(delayMs));
+    const isLost = random.chance(loss);
+    if (copies === "anyNumber" && random.chance(duplicates)) {
+      const again = this.#arrival(from.id, to.id, random.exponential(4 * delayMs));
+      this.world.atOwner(again, to, () => {
+        this.probes.reached("message arrived twice");
+        this.#deliver(from, to, arrive);
+      });
+    }
+    if (isLost) return;
+    this.world.atOwner(delay, to, () => this.#deliver(from, to, arrive));
+  }
+
+  #arrival(from: string, to: string, delayMs: number): number {
+    const at = this.world.now + delayUsMin + Math.round(delayMs * 1000);
+    return Math.max(at, this.#clogs.get(`${from} ${to}`) ?? 0);
+  }
+
+  /** What is on its way when the path is cut is lost, too. */
+  #deliver(from: Endpoint, to: Endpoint, arrive: () => void): void {
+    if ((this.#cuts.get(`${from.id} ${to.id}`) ?? 0) === 0) arrive();
+  }
+}
+
+/** What happens at the other end: bytes are decoded, handled, and the reply encoded. */
+type Handle = (handler: PeerHandler) => Promise<Uint8Array>;
+
+interface Call {
+  readonly to: Endpoint;
+  /** By the asking machine's clock. */
+  readonly deadline: number;
+  readonly copies: "once" | "anyNumber";
+  readonly resolve: (bytes: Uint8Array) => void;
+  readonly reject: (error: PeerUnreachable) => void;
+}
+
+/** Late by this much at most, a request without an answer has failed. */
+const sweepMs = 10;
+
+/** The transport of one process. */
+export class SimTransport implements Transport {
+  readonly #network: Network;
+  readonly #self: Endpoint;
+  readonly #life: number;
+  readonly #clock: Clock;
+  readonly #peers: ReadonlyMap<string, Endpoint>;
+  readonly #calls = new Set<Call>();
+  #sweeping = false;
+  #closed = false;
+
+  constructor(
+    network: Network,
+    self: Endpoint,
+    peers: ReadonlyMap<string, Endpoint>,
+    clock: Clock,
+  ) {
+    this.#network = network;
+    this.#self = self;
+    this.#life = self.life;
+    this.#peers = peers;
+    this.#clock = clock;
+  }
+
+  async request(message: RequestMessage, timeoutMs: number): Promise<ReplyMessage> {
+    const { type, to } = message;
+    this.#network.onSend(message);
+    const body = wire.encodeRequest(message);
+    const bytes = await this.#call(to, timeoutMs, "anyNumber", body, async (handler) => {
+      const reply = await handler.receive(wire.decodeRequest(type, body, wireLimits));
+      this.#network.onSend(reply);
+      return wire.encodeReply(reply);
+    });
+    return wire.decodeReply(type, bytes, wireLimits);
+  }
+
+  /** Never delivered twice: the wire's signatures see to that. */
+  async forward(to: string, command: Uint8Array, timeoutMs: number): Promise<ForwardReply> {
+    const body = wire.encodeForward({ command, timeoutMs: Math.max(0, timeoutMs) });
+    this.#network.probes.reached("write forwarded");
+    const bytes = await this.#call(to, timeoutMs, "once", body, async (handler) => {
+      const request = wire.decodeForward(body, wireLimits);
+      return wire.encodeForwardReply(await handler.forwarded(request.command, request.timeoutMs));
+    });
+    return wire.decodeForwardReply(bytes, wireLimits);
+  }
+
+  async sendChunk(chunk: SnapshotChunk, timeoutMs: number): Promise<SnapshotChunkReply> {
+    const body = wire.encodeChunk(chunk);
+    const bytes = await this.#call(
+      chunk.to,
+      timeoutMs,
+      "anyNumber",
+      body,
+      async (handler) =>
+        wire.encodeChunkReply(await handler.receiveChunk(wire.decodeChunk(body, wireLimits))),
+    );
+    return wire.decodeChunkReply(bytes, wireLimits);
+  }
+
+  setUrls(): void {}
+
+  close(): void {
+    this.#closed = true;
+    for (const { to, reject } of this.#calls) {
+      reject(new PeerUnreachable(`${to.id}: this node is stopping`, true));
+    }
+    this.#calls.clear();
+  }
+
+  /** An exchange with an end: its reply, a refusal, its deadline, or the transport's close. */
+  #call(
+    id: string,
+    timeoutMs: number,
+    copies: Call["copies"],
+    body: Uint8Array,
+    handle: Handle,
+  ): Promise<Uint8Array> {
+    const to = this.#peers.get(id);
+    if (this.#closed || to === undefined || this.#self.life !== this.#life) {
+      return Promise.reject(new PeerUnreachable(`${id}: this node is stopping`, false));
+    }
+    return new Promise((resolve, reject) => {
+      const call = { to, deadline: this.#clock.now() + timeoutMs, copies, resolve, reject };
+      this.#calls.add(call);
+      this.#network.trace.mixBytes(body);
+      this.#network.carry(this.#self, to, () => this.#arrived(call, handle), copies);
+      this.#sweepLater();
+    });
+  }
+
+  /** At the receiver. */
+  #arrived(call: Call, handle: Handle): void {
+    const { to, copies } = call;
+    const { handler, life } = to;
+    if (handler === null) {
+      this.#network.probes.reached("connection refused");
+      const refused = new PeerUnreachable(`${to.id}: the connection was refused`, false);
+      return this.#back(call, () => call.reject(refused));
+    }
+    handle(handler).then(
+      (bytes) => {
+        if (to.life !== life) return;
+        this.#network.trace.mixBytes(bytes);
+        this.#back(call, () => call.resolve(bytes), copies);
+      },
+      (error: unknown) => {
+        if (to.life !== life) return;
+        const failed = error instanceof PeerUnreachable
+          ? error
+          : new PeerUnreachable(`${to.id}: ${String(error)}`, true);
+        this.#back(call, () => call.reject(failed));
+      },
+    );
+  }
+
+  #back(call: Call, settle: () => void, copies: Call["copies"] = "once"): void {
+    const arrive = (): void => {
+      if (this.#self.life === this.#life && this.#calls.delete(call)) settle();
+    };
+    this.#network.carry(call.to, this.#self, arrive, copies);
+  }
+
+  #sweepLater(): void {
+    if (this.#sweeping) return;
+    this.#sweeping = true;
+    this.#clock.timer(this.#clock.now() + sweepMs, () => {
+      this.#sweeping = false;
+      const now = this.#clock.now();
+      for (const call of this.#calls) {
+        if (call.deadline > now) continue;
+        this.#calls.delete(call);
+        this.#network.probes.reached("request timed out");
+        call.reject(new PeerUnreachable(`${call.to.id}: no answer in time`, true));
+      }
+      if (this.#calls.size > 0) this.#sweepLater();
+    });
+  }
+}

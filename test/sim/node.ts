@@ -1,0 +1,340 @@
+/** A simulated machine: a disk, clocks, and at most one process at a time that runs a replica as the product assembles it. */
+import { type DataDirectory, openDataDirectory } from "../../src/adapters/data-directory.ts";
+import { sealEntry } from "../../src/adapters/log-record.ts";
+import { InvariantViolation } from "../../src/assert.ts";
+import { raftLimits } from "../../src/config.ts";
+import { CorruptData, DataDirectoryRefused, DiskFailure } from "../../src/errors.ts";
+import { KvMachine } from "../../src/kv/machine.ts";
+import type { KvResult } from "../../src/kv/result.ts";
+import type { PeerHandler, ReplicaObserver } from "../../src/ports.ts";
+import { Replica, type ReplicaOptions } from "../../src/replica.ts";
+import { statusText } from "../raft/notation.ts";
+import { MachineClock } from "./clock.ts";
+import { SimDisk } from "./disk.ts";
+import { type Endpoint, type Network, SimTransport } from "./network.ts";
+import type { Request, Response } from "./operation.ts";
+import { drawSettings, type FaultKind, type Settings, type SimOptions } from "./options.ts";
+import type { Oracles } from "./oracles.ts";
+import type { Probes } from "./probes.ts";
+import { Random } from "./random.ts";
+import { serve, type Server } from "./server.ts";
+import type { Trace } from "./trace.ts";
+import { type Watch, WatchedMachine, WatchedSnapshots, WatchedWal } from "./watched.ts";
+import type { SimEvent, World } from "./world.ts";
+
+/** What all machines of a run share. */
+export interface Simulation {
+  readonly options: SimOptions;
+  readonly world: World;
+  readonly network: Network;
+  readonly trace: Trace;
+  readonly probes: Probes;
+  readonly oracles: Oracles;
+}
+
+const directory = "/data";
+/** A write may take so long, in milliseconds, before the process ends itself. */
+const diskStallMs = 10_000;
+/** From a process's end by its own decision to the next start, in microseconds. */
+const restartAfterUs = 300_000;
+/** Any of these may make a disk call fail. */
+const failingDisks: readonly FaultKind[] = [
+  "slowDisk",
+  "syncFailures",
+  "fullDisk",
+  "readErrors",
+  "snapshotFlips",
+  "damage",
+  "misdirectedWrites",
+];
+
+export class Machine implements Endpoint {
+  readonly id: string;
+  readonly number: number;
+  readonly clock: MachineClock;
+  readonly disk: SimDisk;
+  readonly deferred: SimEvent[] = [];
+  life = 0;
+  paused = false;
+  handler: PeerHandler | null = null;
+  /** It never comes back: its disk is damaged beyond what the node may decide about, or it was chosen to be frozen. */
+  lost = false;
+  /** Its disk may be damaged: a minority's, so that a clean majority keeps every entry. */
+  damageable = false;
+  readonly #sim: Simulation;
+  readonly #random: Random;
+  readonly #peers: ReadonlyMap<string, Endpoint>;
+  #settings: Settings;
+  #state: "down" | "starting" | "running" = "down";
+  #server: (Server & { readonly storage: DataDirectory }) | null = null;
+  /** Bits of a snapshot were read wrong in this life. */
+  #flipped = false;
+  /** Bytes at rest are not what was written. */
+  #damaged = false;
+
+  constructor(sim: Simulation, number: number, peers: ReadonlyMap<string, Endpoint>) {
+    const { options, world, trace } = sim;
+    this.#sim = sim;
+    this.number = number;
+    this.id = `n${number}`;
+    this.#peers = peers;
+    this.#random = new Random(options.seed, `node ${this.id}`);
+    this.#settings = options.settings;
+    const d = options.faults.has("drift") ? options.drift : 0;
+    const rate = this.#random.between(1 - d, 1 + d);
+    this.clock = new MachineClock(world, rate, this.#random.below(1_000_000));
+    const random = new Random(options.seed, `disk ${this.id}`);
+    this.disk = new SimDisk({ world, trace, random, owner: this, syncMs: options.syncMs });
+    this.disk.onCrash = () => this.#crashedInCall();
+    this.disk.onFault = (what) => {
+      if (what.startsWith("a bit")) this.#flipped = true;
+      if (what.startsWith("a write")) this.#damaged = true;
+      this.note(() => what);
+    };
+  }
+
+  /** Whether a process runs, be it that it still recovers. */
+  get up(): boolean {
+    return this.#state !== "down";
+  }
+
+  /** Whether bytes at rest may not be what was written. */
+  get damaged(): boolean {
+    return this.#damaged;
+  }
+
+  get replica(): Replica<KvResult> | null {
+    return this.#server?.replica ?? null;
+  }
+
+  get machine(): KvMachine | null {
+    return this.#server?.machine ?? null;
+  }
+
+  note(text: () => string): void {
+    this.#sim.trace.note(this.id, text);
+  }
+
+  start(): void {
+    if (this.lost || this.up) return;
+    const life = ++this.life;
+    this.#state = "starting";
+    this.#flipped = false;
+    this.note(() => "starts");
+    this.#open(life).catch((error: unknown) => {
+      if (life === this.life) this.#exited(error);
+    });
+  }
+
+  /** The process ends: by a power cut, or by a signal that leaves the system's cache alone. */
+  end(by: "power" | "signal"): void {
+    if (!this.up) return;
+    if (this.#state === "starting") this.#sim.probes.reached("crash in recovery");
+    this.#ended(by === "power" ? "loses power" : "is killed");
+    if (by === "power") this.disk.powerCut();
+    else this.disk.kill();
+  }
+
+  /** Bits of the disk decay while no process runs. */
+  damage(random: Random): void {
+    const path = this.disk.damage(random);
+    this.#damaged = true;
+    this.note(() => `decays: ${path}`);
+  }
+
+  /** Ends as on SIGTERM: hands leadership over, closes the log. */
+  async stop(): Promise<void> {
+    const server = this.#server;
+    const { life } = this;
+    if (server === null) return;
+    this.note(() => "is asked to stop");
+    if (server.replica.status().role === "leader") {
+      await server.replica.transferLeadership(null, 2000).catch(() => {});
+    }
+    await server.replica.stop();
+    await server.storage.release();
+    if (life !== this.life) return;
+    this.#sim.probes.reached("stopped gracefully");
+    this.#ended("has stopped");
+    this.disk.kill();
+  }
+
+  /** Null where nobody listens. */
+  serve(request: Request): Promise<Response> | null {
+    return this.#server === null ? null : serve(this.#server, request);
+  }
+
+  startLater(us: number): void {
+    const { life } = this;
+    this.#sim.world.after(us, () => {
+      if (life === this.life) this.start();
+    });
+  }
+
+  #crashedInCall(): void {
+    this.#sim.probes.reached("crash within a file-system call");
+    if (this.#state === "starting") this.#sim.probes.reached("crash in recovery");
+    this.#ended("loses power in the middle of a call");
+    this.startLater(this.#random.whole(10_000, 2_000_000));
+  }
+
+  #ended(how: string): void {
+    this.note(() => how);
+    this.life++;
+    this.#state = "down";
+    this.handler = null;
+    this.#server = null;
+    this.paused = false;
+    this.deferred.length = 0;
+  }
+
+  /** The process ended itself, or refused to start. */
+  #exited(error: unknown): void {
+    const { oracles, options, probes } = this.#sim;
+    const starting = this.#state === "starting";
+    this.#ended(`ends: ${String(error)}`);
+    this.disk.kill();
+    const refuses = error instanceof CorruptData || error instanceof DataDirectoryRefused ||
+      (error instanceof InvariantViolation && starting);
+    if (refuses && this.#damaged) {
+      probes.reached("start refused for damage");
+      this.lost = true;
+      return;
+    }
+    const isDisk = error instanceof DiskFailure &&
+      failingDisks.some((kind) => options.faults.has(kind));
+    if (!isDisk && !(error instanceof CorruptData && this.#flipped)) {
+      oracles.fail(`${this.id} ${starting ? "does not start" : "halts"}: ${String(error)}`);
+    }
+    probes.reached("halted by a failed disk call");
+    this.startLater(restartAfterUs);
+  }
+
+  async #open(life: number): Promise<void> {
+    const { options, network, oracles, probes, world } = this.#sim;
+    this.disk.restart();
+    if (this.#damaged && !(await this.#mayStart())) return;
+    const watch: Watch = {
+      id: this.id,
+      oracles,
+      probes,
+      alive: () => life === this.life,
+      note: (text) => this.note(text),
+    };
+    if (options.faults.has("otherSettings")) this.#settings = drawSettings(this.#random);
+    const clock = this.clock.of(this);
+    const identity = {
+      clusterId: "sim",
+      id: this.id,
+      birth: { voters: [...this.#peers.keys()], outgoing: [], learners: [], urls: {} },
+    };
+    const { segmentBytes } = this.#settings;
+    const storage = await openDataDirectory(this.disk, directory, identity, { segmentBytes });
+    if (JSON.stringify(storage.identity) !== JSON.stringify(identity)) {
+      oracles.fail(`${this.id} starts as ${JSON.stringify(storage.identity)}`);
+    }
+    const machine = new KvMachine();
+    const snapshots = new WatchedSnapshots(storage.snapshots, machine, watch);
+    const replica = await Replica.open<KvResult>({
+      options: this.#replicaOptions(),
+      wal: new WatchedWal(storage.wal, storage.recovered, watch),
+      recovered: storage.recovered,
+      snapshots,
+      transport: new SimTransport(network, this, this.#peers, clock),
+      clock,
+      machine: new WatchedMachine(machine, snapshots, watch),
+      log: () => {},
+      observer: this.#observer(life),
+    });
+    if (life !== this.life) return;
+    this.#state = "running";
+    this.handler = replica;
+    this.#server = {
+      replica,
+      machine,
+      storage,
+      leaseReads: options.leaseReads,
+      timeoutMs: options.load.timeoutMs,
+      now: () => world.now,
+      onSurprise: (error) => {
+        if (life === this.life) oracles.fail(`${this.id} answers a client with ${String(error)}`);
+      },
+    };
+    this.note(() => `recovered ${statusText(replica.status())}`);
+    replica.halted.then((error) => {
+      if (life === this.life) this.#exited(error);
+    });
+    replica.start();
+  }
+
+  /** Whether a damaged disk may be used again. A loss that no reader could tell is the end of it. */
+  async #mayStart(): Promise<boolean> {
+    const { oracles, probes } = this.#sim;
+    const log = oracles.log(this.id);
+    const outcome = await this.disk.judgeDamage();
+    const found = outcome === "detected" ? null : await this.disk.peekLog();
+    const isLastFrame = outcome === "lastFrameLost" ||
+      (this.disk.writesSinceMisdirected !== null && this.disk.writesSinceMisdirected < 2);
+    if (found === null || log.admits(found) || !isLastFrame) {
+      if (found !== null) probes.reached("damage found without loss");
+      return true;
+    }
+    probes.reached("the last frame decayed");
+    this.#ended("has lost its last write, and could not know");
+    this.lost = true;
+    return false;
+  }
+
+  #replicaOptions(): ReplicaOptions {
+    const { electionTimeoutMs, heartbeatIntervalMs, drift } = this.#sim.options;
+    const { snapshotEntries, snapshotBytes, trailingEntries, ...bounds } = this.#settings;
+    const { appendBytesMax, inflightAppendsMax, uncommittedBytesMax, applyLagMax } = bounds;
+    return {
+      raft: {
+        id: this.id,
+        electionTimeoutMs,
+        heartbeatIntervalMs,
+        maxClockDrift: drift,
+        limits: {
+          ...raftLimits,
+          appendBytesMax,
+          inflightAppendsMax,
+          uncommittedBytesMax,
+          applyLagMax,
+          trailingEntries,
+        },
+        random: this.#random.next,
+        seal: sealEntry,
+      },
+      clusterId: "sim",
+      birth: { voters: [...this.#peers.keys()], outgoing: [], learners: [], urls: {} },
+      snapshotEntries,
+      snapshotBytes,
+      peerTimeoutMs: 2 * electionTimeoutMs,
+      diskStallMs,
+    };
+  }
+
+  #observer(life: number): ReplicaObserver {
+    return {
+      roleChanged: ({ role, term }) => {
+        const { replica } = this;
+        if (life !== this.life || replica === null) return;
+        this.note(() => statusText(replica.status()));
+        if (role === "leader") this.#leads(replica, term);
+      },
+      persisted: () => {},
+      proposalEnded: () => {},
+      snapshotWritten: () => {},
+    };
+  }
+
+  #leads(replica: Replica<KvResult>, term: number): void {
+    const { oracles, probes } = this.#sim;
+    probes.reached("leader elected");
+    oracles.becameLeader(this.id, term, {
+      firstIndex: replica.status().firstIndex,
+      crcAt: (index) => replica.entries(index, 1)[0]?.crc,
+    });
+  }
+}

@@ -1,0 +1,164 @@
+/** Everything about a run that its seed draws: the cluster, its settings, its load, and which faults exist at all. */
+import { Random } from "./random.ts";
+
+/** What may go wrong. A run has some of them, drawn from its seed. */
+export const faultKinds = [
+  "loss",
+  "duplicates",
+  "delay",
+  "clogs",
+  "partitions",
+  "oneWay",
+  "clientCuts",
+  "powerCuts",
+  "kills",
+  "crashAtCall",
+  "pauses",
+  "suspends",
+  "drift",
+  "wallSteps",
+  "slowDisk",
+  "syncFailures",
+  "fullDisk",
+  "readErrors",
+  "snapshotFlips",
+  "damage",
+  "misdirectedWrites",
+  "transfers",
+  "stops",
+  "otherSettings",
+] as const;
+export type FaultKind = (typeof faultKinds)[number];
+
+/** How a node is set up; drawn anew at a restart where there are `otherSettings`. */
+export interface Settings {
+  readonly snapshotEntries: number;
+  readonly snapshotBytes: number;
+  readonly trailingEntries: number;
+  readonly segmentBytes: number;
+  readonly appendBytesMax: number;
+  readonly inflightAppendsMax: number;
+  readonly uncommittedBytesMax: number;
+  readonly applyLagMax: number;
+}
+
+/** Times are milliseconds unless they say otherwise. */
+export interface SimOptions {
+  readonly seed: bigint;
+  readonly seconds: number;
+  readonly nodes: number;
+  readonly faults: ReadonlySet<FaultKind>;
+  readonly electionTimeoutMs: number;
+  readonly heartbeatIntervalMs: number;
+  readonly leaseReads: boolean;
+  readonly settings: Settings;
+  readonly network: {
+    readonly delayMs: number;
+    readonly loss: number;
+    readonly duplicates: number;
+  };
+  /** Mean of an exponential distribution, for a sync of a healthy disk. */
+  readonly syncMs: number;
+  /** Clocks' rates differ from true time by at most this fraction. */
+  readonly drift: number;
+  /** Faults that begin at a point of time: on average so far apart, all kinds together. */
+  readonly faultEveryMs: number;
+  readonly load: {
+    readonly clients: number;
+    /** Mean time of a client between two operations. */
+    readonly thinkMs: number;
+    readonly keys: number;
+    readonly valueBytesMax: number;
+    readonly timeoutMs: number;
+    /** Of all operations. */
+    readonly reads: number;
+  };
+}
+
+/** What the command line fixes; the rest is drawn, and what is drawn does not depend on it. */
+export interface Overrides {
+  readonly seconds?: number;
+  readonly nodes?: number;
+  /** These and no others, as far as drawn. */
+  readonly only?: ReadonlySet<FaultKind>;
+  readonly without?: ReadonlySet<FaultKind>;
+  /** These, whatever was drawn. */
+  readonly faults?: ReadonlySet<FaultKind>;
+  readonly clients?: number;
+  readonly thinkMs?: number;
+}
+
+export const secondsDefault = 60;
+
+export function drawOptions(seed: bigint, overrides: Overrides = {}): SimOptions {
+  const random = new Random(seed, "options");
+  const nodes = random.pick([1, 2, 3, 3, 3, 3, 4, 5, 5, 5, 6, 7]);
+  const faults = drawFaults(new Random(seed, "faults"));
+  const electionTimeoutMs = Math.round(random.pick([150, 300, 500, 500, 1000]));
+  const options: SimOptions = {
+    seed,
+    seconds: overrides.seconds ?? secondsDefault,
+    nodes: overrides.nodes ?? nodes,
+    faults: overrides.faults ?? new Set(
+      faults.filter((kind) => overrides.only?.has(kind) !== false)
+        .filter((kind) => overrides.without?.has(kind) !== true),
+    ),
+    electionTimeoutMs,
+    heartbeatIntervalMs: Math.floor(electionTimeoutMs / random.pick([3, 5, 10, 10])),
+    leaseReads: random.chance(0.5),
+    settings: drawSettings(random),
+    network: {
+      delayMs: random.scaled(1, 300),
+      loss: random.pick([0.001, 0.01, 0.03, 0.1, 0.3]),
+      duplicates: random.pick([0.01, 0.05, 0.2, 0.5]),
+    },
+    syncMs: random.pick([0.2, 1, 1, 3, 10]),
+    drift: random.pick([0.001, 0.01, 0.05, 0.1]),
+    faultEveryMs: random.pick([300, 1000, 1000, 3000, 8000]),
+    load: {
+      clients: random.whole(1, 12),
+      thinkMs: random.pick([20, 50, 100, 200, 500]),
+      keys: random.pick([1, 4, 16, 64]),
+      valueBytesMax: random.pick([64, 64, 512, 4096, 65_536]),
+      timeoutMs: random.pick([500, 2000, 2000, 5000]),
+      reads: random.pick([0.1, 0.5, 0.5, 0.9]),
+    },
+  };
+  const { clients, thinkMs } = overrides;
+  const load = { ...options.load };
+  if (clients !== undefined) load.clients = clients;
+  if (thinkMs !== undefined) load.thinkMs = thinkMs;
+  return { ...options, load };
+}
+
+/** One run in sixteen has none; else each kind exists with a probability that is drawn, too. */
+function drawFaults(random: Random): FaultKind[] {
+  if (random.chance(1 / 16)) return [];
+  const share = random.pick([0.1, 0.3, 0.3, 0.5, 0.8]);
+  return faultKinds.filter(() => random.chance(share));
+}
+
+export function drawSettings(random: Random): Settings {
+  return {
+    snapshotEntries: random.pick([5, 20, 50, 200, 1000, 10_000]),
+    snapshotBytes: random.pick([4096, 65_536, 1 << 20, 1 << 26]),
+    trailingEntries: random.pick([0, 0, 1, 10, 100, 1000]),
+    segmentBytes: random.pick([2048, 8192, 32_768, 131_072]),
+    appendBytesMax: random.pick([256, 4096, 1 << 20]),
+    inflightAppendsMax: random.pick([1, 2, 8]),
+    uncommittedBytesMax: random.pick([16_384, 1 << 20, 1 << 26]),
+    applyLagMax: random.pick([50, 20_000]),
+  };
+}
+
+/** One line a value, for the head of a run. */
+export function describeOptions(options: SimOptions): string {
+  const shown = {
+    ...options,
+    seed: String(options.seed),
+    faults: [...options.faults].join(" ") || "none",
+  };
+  return Object.entries(shown).map(([name, value]) =>
+    `  ${name}: ${typeof value === "object" ? JSON.stringify(value) : value}`
+  ).join("\n");
+}

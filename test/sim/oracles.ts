@@ -1,0 +1,154 @@
+/** What must hold at every step of every run. The first thing that doesn't ends the run. */
+import type { RecoveredLog, WalWrite } from "../../src/ports.ts";
+import type { Message } from "../../src/raft/message.ts";
+import type { Entry } from "../../src/raft/types.ts";
+import type { KvResult } from "../../src/kv/result.ts";
+import type { Store } from "../../src/kv/store.ts";
+import type { Probes } from "./probes.ts";
+import { Reference, stateHash } from "./reference.ts";
+import { WalModel } from "./wal-model.ts";
+
+/** What a new leader's log has, as far as it is asked. */
+export interface LeaderLog {
+  /** The first entry that it holds; those before were committed and are in its snapshot. */
+  readonly firstIndex: number;
+  crcAt(index: number): number | undefined;
+}
+
+/** Applied commands between two comparisons of the whole state. */
+const stateHashEvery = 64;
+
+export class Oracles {
+  /** What did not hold. */
+  failure: string | null = null;
+  readonly reference: Reference = new Reference();
+  /** Tells which operations were answered as not applied. */
+  isRefused: (operation: number) => boolean = () => false;
+  readonly #ids: readonly string[];
+  readonly #logs = new Map<string, WalModel>();
+  readonly #leaders = new Map<number, string>();
+  readonly #chains = new Map<string, number>();
+  readonly #probes: Probes;
+  readonly #now: () => number;
+
+  constructor(ids: readonly string[], probes: Probes, now: () => number) {
+    this.#ids = ids;
+    this.#probes = probes;
+    this.#now = now;
+    for (const id of ids) this.#logs.set(id, new WalModel());
+  }
+
+  fail(what: string): void {
+    this.failure ??= what;
+  }
+
+  /** A message of the core leaves: what it vouches for has to be true. */
+  sent(message: Message): void {
+    const { from, term } = message;
+    switch (message.type) {
+      case "append":
+      case "heartbeat":
+      case "installSnapshot":
+      case "timeoutNow":
+        return this.#leads(from, term);
+      case "vote":
+        return this.#promised(from, term, from);
+      case "voteReply":
+        if (message.granted) this.#promised(from, term, message.to);
+        return;
+      case "appendReply":
+        if (message.success) this.#acknowledged(from, message.match);
+        return;
+      default:
+        return;
+    }
+  }
+
+  becameLeader(id: string, term: number, log: LeaderLog): void {
+    this.#leads(id, term);
+    const { index, crc } = this.reference.last;
+    if (index < log.firstIndex) return;
+    const own = log.crcAt(index);
+    if (own !== crc) {
+      this.fail(
+        `${id} leads term ${term} without the committed entry ${index} (has ${own}, not ${crc})`,
+      );
+    }
+  }
+
+  /** A write is handed to the disk. */
+  walBegun(id: string, write: WalWrite): void {
+    for (const { index, term, crc } of write.entries) {
+      const name = `${index}@${term}`;
+      const known = this.#chains.get(name);
+      if (known === undefined) this.#chains.set(name, crc);
+      else if (known !== crc) {
+        this.fail(`${id} writes ${name} with another history (logs don't match)`);
+      }
+    }
+    if (write.truncateFrom !== null) this.#probes.reached("uncommitted entries cut");
+    if (write.reset !== null) this.#probes.reached("log reset by a snapshot");
+    this.log(id).begun(write);
+  }
+
+  log(id: string): WalModel {
+    const log = this.#logs.get(id);
+    if (log === undefined) throw new RangeError(`no node ${id}`);
+    return log;
+  }
+
+  /** A new process read its log back. */
+  recovered(id: string, log: RecoveredLog): void {
+    const found = this.log(id).recovered(log);
+    if (found === "asPromised") this.#probes.reached("restart with nothing lost");
+    else if (found === "more") this.#probes.reached("recovered a torn tail");
+    else this.fail(`${id} restarts with another log than it had: ${found.differs}`);
+  }
+
+  applied(id: string, entry: Entry, result: KvResult): void {
+    const isNew = entry.index > this.reference.lastIndex;
+    const { wrong, operation } = this.reference.applied(entry, result, this.#now());
+    if (wrong !== null) this.fail(`${id} ${wrong}`);
+    if (operation !== null && this.isRefused(operation)) {
+      this.fail(
+        `${id} applied operation ${operation} at ${entry.index}, which was answered as not applied`,
+      );
+    }
+    if (!isNew) return;
+    const holders = this.#ids.filter((each) => this.log(each).holds(entry.index, entry.crc));
+    if (2 * holders.length > this.#ids.length) return;
+    this.fail(
+      `${id} applied ${entry.index}@${entry.term}, which only ${holders.join()} hold on disk`,
+    );
+  }
+
+  /** A replica applied up to `index`; looked at now and then. */
+  state(id: string, index: number, store: Store, when: "always" | "sometimes"): void {
+    if (when === "sometimes" && index % stateHashEvery !== 0) return;
+    const expected = this.reference.stateHashAt(index);
+    if (expected !== null && stateHash(store) !== expected) {
+      this.fail(`${id} has another state at ${index} than was committed`);
+    }
+  }
+
+  #leads(id: string, term: number): void {
+    const known = this.#leaders.get(term);
+    if (known === undefined) this.#leaders.set(term, id);
+    else if (known !== id) this.fail(`${known} and ${id} both lead term ${term}`);
+  }
+
+  #promised(id: string, term: number, vote: string): void {
+    const { hardState } = this.log(id);
+    if (hardState.term > term || (hardState.term === term && hardState.vote === vote)) return;
+    this.fail(
+      `${id} votes for ${vote} in term ${term}, and its disk has term ${hardState.term} and a vote for ${hardState.vote}`,
+    );
+  }
+
+  #acknowledged(id: string, match: number): void {
+    const { last } = this.log(id);
+    if (match > last.index) {
+      this.fail(`${id} acknowledges ${match}, and its disk ends at ${last.index}`);
+    }
+  }
+}

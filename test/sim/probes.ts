@@ -1,0 +1,71 @@
+/** "Sometimes": rare branches that a good run of seeds has reached. One that is never reached is a fault that is missing. */
+
+export const probeNames = [
+  "leader elected",
+  "leader changed in the middle of a run",
+  "leader stepped down",
+  "read on a leader",
+  "lease read answered",
+  "linearizable read on a follower",
+  "stale read with a known age",
+  "write forwarded",
+  "write refused for overload",
+  "write not applied after it was proposed",
+  "write of unknown fate was applied",
+  "write of unknown fate was never applied",
+  "condition failed",
+  "uncommitted entries cut",
+  "log reset by a snapshot",
+  "snapshot taken",
+  "snapshot sent in several chunks",
+  "snapshot installed",
+  "log compacted",
+  "segment rotated",
+  "recovered a torn tail",
+  "recovered with a snapshot",
+  "crash in recovery",
+  "crash within a file-system call",
+  "halted by a failed disk call",
+  "start refused for damage",
+  "damage found without loss",
+  "the last frame decayed",
+  "restart with nothing lost",
+  "process paused beyond an election",
+  "machine slept, its clock stood still",
+  "leadership transferred",
+  "transfer failed",
+  "stopped gracefully",
+  "partition without a majority",
+  "partition of one direction",
+  "all nodes down at once",
+  "message arrived twice",
+  "connection refused",
+  "request timed out",
+  "liveness phase with a node frozen in a pause",
+] as const;
+export type Probe = (typeof probeNames)[number];
+
+export class Probes {
+  readonly #counts = new Map<Probe, number>();
+
+  reached(probe: Probe, times = 1): void {
+    this.#counts.set(probe, (this.#counts.get(probe) ?? 0) + times);
+  }
+
+  count(probe: Probe): number {
+    return this.#counts.get(probe) ?? 0;
+  }
+
+  /** Adds another run's. */
+  add(other: Probes): void {
+    for (const [probe, count] of other.#counts) this.reached(probe, count);
+  }
+
+  /** One line a probe, those never reached marked. */
+  report(): string {
+    return probeNames.map((name) => {
+      const count = this.count(name);
+      return `  ${String(count).padStart(10)}  ${name}${count === 0 ? "  ← never reached" : ""}`;
+    }).join("\n");
+  }
+}

@@ -1,0 +1,222 @@
+/**
+ * One run: a safety phase with faults, in which nothing wrong may happen, and a liveness phase in which a majority is
+ * healed, the rest frozen for ever, and the cluster has to elect, serve and converge within bounded simulated time.
+ */
+import { History } from "./history.ts";
+import { Nemesis } from "./nemesis.ts";
+import { Network } from "./network.ts";
+import { Machine, type Simulation } from "./node.ts";
+import { statusText } from "../raft/notation.ts";
+import { drawOptions, type Overrides, type SimOptions } from "./options.ts";
+import { Oracles } from "./oracles.ts";
+import { Probes } from "./probes.ts";
+import { Random } from "./random.ts";
+import { Trace } from "./trace.ts";
+import { clientEnd, Workload } from "./workload.ts";
+import { World } from "./world.ts";
+
+const second = 1_000_000;
+/** At the default election timeout every node serves again so soon after the last fault, in microseconds (api.md). */
+const recoveryUs = 15 * second;
+const electionTimeoutDefaultMs = 500;
+/** A write that a slow disk had begun may take so much longer, until the process gives up on it. */
+const stalledUs = 12 * second;
+const livenessStepUs = 100_000;
+
+export interface RunResult {
+  readonly options: SimOptions;
+  /** What did not hold, or null. */
+  readonly failure: string | null;
+  /** Of everything that happened. */
+  readonly hash: string;
+  readonly simulatedSeconds: number;
+  /** From the last fault's end until every node served and agreed. */
+  readonly recoverySeconds: number;
+  readonly operations: number;
+  readonly events: number;
+  readonly faultsInjected: number;
+  readonly probes: Probes;
+  readonly trace: Trace;
+}
+
+class Run implements Simulation {
+  readonly options: SimOptions;
+  readonly world: World = new World();
+  readonly trace: Trace;
+  readonly probes: Probes = new Probes();
+  readonly oracles: Oracles;
+  readonly network: Network;
+  readonly machines: Machine[] = [];
+  readonly history: History;
+  readonly workload: Workload;
+  readonly nemesis: Nemesis;
+  readonly #random: Random;
+
+  constructor(options: SimOptions) {
+    this.options = options;
+    const { seed, faults, nodes } = options;
+    const { world } = this;
+    this.#random = new Random(seed, "run");
+    this.trace = new Trace(() => world.now);
+    const ids = Array.from({ length: nodes }, (_, i) => `n${i + 1}`);
+    this.oracles = new Oracles(ids, this.probes, () => world.now);
+    this.network = new Network(
+      { world, trace: this.trace, probes: this.probes, random: new Random(seed, "network") },
+      {
+        delayMs: faults.has("delay") ? options.network.delayMs : 1,
+        loss: faults.has("loss") ? options.network.loss : 0,
+        duplicates: faults.has("duplicates") ? options.network.duplicates : 0,
+      },
+    );
+    const peers = new Map<string, Machine>();
+    for (let number = 1; number <= nodes; number++) {
+      const machine = new Machine(this, number, peers);
+      peers.set(machine.id, machine);
+      this.machines.push(machine);
+    }
+    const minority = (nodes - 1) >> 1;
+    for (const each of this.#random.shuffled(this.machines).slice(0, minority)) {
+      each.damageable = true;
+    }
+    this.history = new History(this.oracles, this.probes, faults.has("drift") ? options.drift : 0);
+    this.workload = new Workload(this);
+    this.nemesis = new Nemesis(this);
+    this.#watch();
+  }
+
+  async safety(): Promise<void> {
+    for (const machine of this.machines) machine.start();
+    this.workload.start();
+    this.nemesis.start();
+    await this.world.run(this.options.seconds * second);
+  }
+
+  /** Returns how long it took, in microseconds. */
+  async liveness(): Promise<number> {
+    const { world, oracles, options } = this;
+    const began = world.now;
+    this.workload.stop();
+    this.nemesis.stop();
+    this.network.rates = {
+      delayMs: Math.min(5, this.network.rates.delayMs),
+      loss: 0,
+      duplicates: 0,
+    };
+    const majority = this.#healMajority();
+    const scale = Math.max(1, options.electionTimeoutMs / electionTimeoutDefaultMs);
+    const bound = recoveryUs * scale + (options.faults.has("slowDisk") ? stalledUs : 0);
+    const served = new Set<string>();
+    for (const machine of majority) this.#probe(machine, served);
+    while (oracles.failure === null && !this.#agree(majority, served)) {
+      if (world.now - began > bound) {
+        oracles.fail(this.#unrecovered(majority, served, bound));
+        break;
+      }
+      await world.run(world.now + livenessStepUs);
+    }
+    return world.now - began;
+  }
+
+  end(): void {
+    if (this.oracles.failure !== null) return;
+    this.history.close();
+    for (const { id, replica, machine } of this.machines) {
+      if (replica === null || machine === null) continue;
+      this.oracles.state(id, replica.status().applied, machine.store, "always");
+    }
+  }
+
+  #watch(): void {
+    const { world, trace, network, oracles } = this;
+    world.ended = () => oracles.failure !== null;
+    world.onEvent = ({ at, owner, sequence }) => {
+      trace.mix(at);
+      trace.mix(sequence * 16 + (owner?.number ?? 15));
+    };
+    network.onSend = (message) => oracles.sent(message);
+  }
+
+  /** Those who stay; all others are dead, stopped or cut off from now on. */
+  #healMajority(): Machine[] {
+    const { machines, network } = this;
+    const healthy = machines.filter((machine) => !machine.lost && !machine.damaged);
+    const majority = this.#random.shuffled(healthy).slice(0, (machines.length >> 1) + 1);
+    for (const machine of machines) {
+      if (majority.includes(machine)) continue;
+      machine.lost = true;
+      const how = this.#random.pick(["dead", "paused", "cut off"]);
+      machine.note(() => `is ${how} from now on`);
+      if (how === "dead") machine.end("signal");
+      else if (how === "paused" && machine.up) {
+        machine.paused = true;
+        this.probes.reached("liveness phase with a node frozen in a pause");
+      }
+      for (const { id } of [...majority, { id: clientEnd }]) {
+        network.cut(id, machine.id);
+        network.cut(machine.id, id);
+      }
+    }
+    for (const machine of majority) machine.start();
+    return majority;
+  }
+
+  /** Writes and reads on a node until both succeeded. */
+  async #probe(machine: Machine, served: Set<string>): Promise<void> {
+    for (const request of [() => this.workload.aPut(), () => this.workload.aGet()]) {
+      for (;;) {
+        const { type } = await this.workload.ask(0, machine, request());
+        if (type === "written" || type === "read") break;
+        await new Promise<void>((resolve) => void this.world.after(20_000, resolve));
+      }
+    }
+    served.add(machine.id);
+  }
+
+  /** Whether all serve and hold the same. */
+  #agree(majority: readonly Machine[], served: ReadonlySet<string>): boolean {
+    if (served.size < majority.length) return false;
+    const states = majority.map(({ replica }) => replica?.status());
+    const [first] = states;
+    return first !== undefined &&
+      states.every((state) =>
+        state?.applied === first.applied && state.lastIndex === first.applied
+      );
+  }
+
+  #unrecovered(majority: readonly Machine[], served: ReadonlySet<string>, bound: number): string {
+    const states = majority.map(({ id, replica, up }) =>
+      `${served.has(id) ? "serves" : "does not serve"}: ${
+        replica === null ? `${id} ${up ? "recovers" : "down"}` : statusText(replica.status())
+      } applied=${replica?.status().applied}`
+    );
+    return `a healed majority has not recovered within ${bound / second} s:\n  ${
+      states.join("\n  ")
+    }`;
+  }
+}
+
+/** Runs a seed. `onLine` gets the trace as it is written. */
+export async function simulate(
+  seed: bigint,
+  overrides: Overrides = {},
+  onLine: ((line: string) => void) | null = null,
+): Promise<RunResult> {
+  const options = drawOptions(seed, overrides);
+  const run = new Run(options);
+  run.trace.print = onLine;
+  await run.safety();
+  const recoveryUs = run.oracles.failure === null ? await run.liveness() : 0;
+  run.end();
+  return {
+    options,
+    failure: run.oracles.failure,
+    hash: run.trace.hash,
+    simulatedSeconds: run.world.now / second,
+    recoverySeconds: recoveryUs / second,
+    operations: run.history.operations.length,
+    events: run.world.happened,
+    faultsInjected: run.nemesis.injected,
+    probes: run.probes,
+    trace: run.trace,
+  };
+}

@@ -1,0 +1,95 @@
+/** What a machine's log must hold after a crash: everything it was told to be durable, and no more than was begun. */
+import type { RecoveredLog, WalWrite } from "../../src/ports.ts";
+import type { HardState } from "../../src/raft/types.ts";
+
+interface Point {
+  readonly index: number;
+  readonly term: number;
+  readonly crc: number;
+}
+
+export class WalModel {
+  #hardState: HardState = { term: 0, vote: null, commit: 0 };
+  #base: Point = { index: 0, term: 0, crc: 0 };
+  #entries: Point[] = [];
+  /** Begun, and not reported durable. */
+  #pending: WalWrite[] = [];
+
+  get hardState(): HardState {
+    return this.#hardState;
+  }
+
+  get last(): Point {
+    return this.#entries.at(-1) ?? this.#base;
+  }
+
+  begun(write: WalWrite): void {
+    this.#pending.push(write);
+  }
+
+  /** The oldest write that was begun is durable. */
+  completed(): void {
+    const write = this.#pending.shift();
+    if (write !== undefined) this.#apply(write);
+  }
+
+  /** Whether this entry is durable here, or behind a snapshot that is. */
+  holds(index: number, crc: number): boolean {
+    if (index <= this.#base.index) return true;
+    return this.#entries[index - this.#base.index - 1]?.crc === crc;
+  }
+
+  compactBefore(index: number): void {
+    const count = Math.min(index - 1, this.last.index) - this.#base.index;
+    const base = this.#entries[count - 1];
+    if (count <= 0 || base === undefined) return;
+    this.#base = base;
+    this.#entries.splice(0, count);
+  }
+
+  /** Whether a log holds at least what the disk owes: the same, or more of what was begun. */
+  admits(log: RecoveredLog): boolean {
+    const last = log.entries.at(-1) ?? log.logStart;
+    const { hardState } = log;
+    if (hardState.term > this.#hardState.term) return true;
+    if (hardState.term < this.#hardState.term || hardState.vote !== this.#hardState.vote) {
+      return false;
+    }
+    return last.index >= this.last.index;
+  }
+
+  /** What a new process found, from which the model goes on. */
+  recovered(log: RecoveredLog): "asPromised" | "more" | { readonly differs: string } {
+    const found = describe(log.hardState, log.entries.at(-1) ?? log.logStart);
+    const promised = describe(this.#hardState, this.last);
+    const pending = this.#pending;
+    this.#pending = [];
+    let isFound = found === promised;
+    for (const write of pending) {
+      if (isFound) break;
+      this.#apply(write);
+      isFound = describe(this.#hardState, this.last) === found;
+    }
+    this.#hardState = log.hardState;
+    this.#base = log.logStart;
+    this.#entries = log.entries.map(({ index, term, crc }) => ({ index, term, crc }));
+    if (!isFound) return { differs: `the disk owed ${promised}, recovery found ${found}` };
+    return found === promised ? "asPromised" : "more";
+  }
+
+  #apply({ hardState, reset, truncateFrom, entries }: WalWrite): void {
+    if (hardState !== null) this.#hardState = hardState;
+    if (reset !== null) {
+      this.#base = { index: reset.index, term: reset.term, crc: reset.crc };
+      this.#entries = [];
+    }
+    if (truncateFrom !== null) this.#entries.length = truncateFrom - 1 - this.#base.index;
+    for (const { index, term, crc } of entries) this.#entries.push({ index, term, crc });
+  }
+}
+
+function describe({ term, vote, commit }: HardState, last: Point): string {
+  return `term=${term} vote=${
+    vote ?? "-"
+  } commit=${commit} last=${last.index}@${last.term} (${last.crc})`;
+}
