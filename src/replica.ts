@@ -14,29 +14,17 @@ import type {
   StateMachine,
 } from "./ports.ts";
 import type { ReplyMessage, RequestMessage } from "./raft/message.ts";
-import type { Answer, RaftStatus } from "./raft/step.ts";
+import type { Answer } from "./raft/step.ts";
 import type { Entry, Index, NodeId, ReadLevel } from "./raft/types.ts";
 import { Driver } from "./replica/driver.ts";
 import type { ReplicaParts } from "./replica/parts.ts";
 import { type Applied, NotLeader, Proposals } from "./replica/proposals.ts";
 import { Reads } from "./replica/reads.ts";
+import type { HealthCheck, ReplicaStatus } from "./replica/status.ts";
 
 export type { Applied } from "./replica/proposals.ts";
 export type { ReplicaOptions, ReplicaParts } from "./replica/parts.ts";
-
-export interface ReplicaStatus extends RaftStatus {
-  readonly clusterId: string;
-  readonly pendingProposals: number;
-  /** Age of the oldest write that is not durable yet. */
-  readonly persistLagMs: number;
-}
-
-/** One thing that has to hold for a node to be live or ready. */
-export interface HealthCheck {
-  readonly name: string;
-  readonly ok: boolean;
-  readonly detail: string;
-}
+export type { HealthCheck, ReplicaStatus } from "./replica/status.ts";
 
 /** How often deadlines are looked at, in milliseconds: a request may be answered this much late. */
 const sweepIntervalMs = 20;

@@ -233,7 +233,7 @@ export class Driver<Result> {
   #inOrder(act: () => Promise<void>): Promise<void> {
     if (this.#held === null) return act();
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    this.#held.push(() => this.#inOrder(act).then(resolve, reject));
+    this.#held.push(() => void this.#inOrder(act).then(resolve, reject));
     return promise;
   }
 
