@@ -1,5 +1,5 @@
 /** What a serving node refuses, from clients and from whoever says to be a peer; the store is as it was after it. */
-import { describe, it } from "node:test";
+import { after, before, describe, it } from "node:test";
 import assert from "node:assert/strict";
 import { connect } from "node:net";
 import { createPeerAuthenticator } from "../../src/adapters/peer-signature.ts";
@@ -84,8 +84,13 @@ const refusals: readonly Refusal[] = [
 
 for (const { name, runtimes } of setups) {
   describe(`what nodes refuse (${name})`, () => {
+    let cluster: Cluster;
+    before(async () => {
+      cluster = await Cluster.start(runtimes, ["--secret", secret]);
+    });
+    after(() => cluster[Symbol.asyncDispose]());
+
     it("answers bad requests with clear errors, and changes nothing", async () => {
-      await using cluster = await Cluster.start(runtimes, ["--secret", secret]);
       const before = await fill(cluster);
       for (const node of cluster.nodes) {
         for (const [what, method, path, options, statuses, code] of refusals) {
@@ -107,7 +112,6 @@ for (const { name, runtimes } of setups) {
     });
 
     it("refuses peer messages that are not signed for it, and takes those that are", async () => {
-      await using cluster = await Cluster.start(runtimes, ["--secret", secret]);
       const before = await fill(cluster);
       for (const node of cluster.nodes) {
         const { clusterId, term } = await cluster.status(node);
@@ -249,7 +253,7 @@ async function fill(cluster: Cluster): Promise<unknown> {
   for (const key of ["a", "a/b", "%00", "__proto__", "k/%2E%2E/k", "%ff"]) {
     const url = `${node?.url}/v1/kv/${key}`;
     const { status } = await cluster.http.request(url, { method: "PUT", body: `value of ${key}` });
-    assert.equal(status, 201);
+    assert.ok(status === 201 || status === 200);
   }
   return await contents(cluster);
 }

@@ -68,7 +68,9 @@ for (const runtime of chosen) {
   describe(`a node that can't start (${runtime})`, () => {
     it("names the flag that is wrong, with status 2", async () => {
       using temporary = temporaryDirectory();
-      for (const [flags, words] of wrongFlags) {
+      // The same code reads them everywhere: all of them once, and a few elsewhere.
+      const some = wrongFlags.filter((_, at) => runtime === chosen[0] || at % 5 === 0);
+      for (const [flags, words] of some) {
         const data = join(temporary.path, "data");
         assertRefused(await start(runtime, ["--data", data, ...flags.split(" ")]), 2, words);
       }

@@ -1,5 +1,5 @@
 /** What anybody sees first: the line, a put here and a get there, a stop, and the data after it. */
-import { describe, it } from "node:test";
+import { after, before, describe, it } from "node:test";
 import assert from "node:assert/strict";
 import { performance } from "node:perf_hooks";
 import { Cluster, setups } from "./harness/cluster.ts";
@@ -8,8 +8,13 @@ const version = { bun: /^bun \d+\.\d+\.\d+/, deno: /^deno \d+\.\d+\.\d+/, node: 
 
 for (const { name, runtimes } of setups) {
   describe(`first contact (${name})`, () => {
+    let cluster: Cluster;
+    before(async () => {
+      cluster = await Cluster.layOut(runtimes);
+    });
+    after(() => cluster[Symbol.asyncDispose]());
+
     it("says one line when it serves, and nothing else on standard output", async () => {
-      await using cluster = await Cluster.layOut(runtimes);
       const lines = await cluster.startAll();
       for (const [at, node] of cluster.nodes.entries()) {
         const [, url, runtime] =
@@ -23,7 +28,6 @@ for (const { name, runtimes } of setups) {
     });
 
     it("reads on every node at once what was put on any", async () => {
-      await using cluster = await Cluster.start(runtimes);
       for (const [round, writer] of [...cluster.nodes, ...cluster.nodes].entries()) {
         const value = `round ${round}`;
         const answer = await cluster.http.request(`${writer.url}/v1/kv/greeting`, {
@@ -46,7 +50,6 @@ for (const { name, runtimes } of setups) {
     });
 
     it("stops within 10 s with status 0 on SIGTERM and SIGINT, and finds its data again", async () => {
-      await using cluster = await Cluster.start(runtimes);
       const { http, nodes } = cluster;
       const [first] = nodes;
       assert.ok(first);
