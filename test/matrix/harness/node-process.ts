@@ -37,12 +37,19 @@ export function cleanEnvironment(): Record<string, string> {
 const taken = new Set<number>();
 
 /** A port that nobody listens on, below the range that outgoing connections draw from. */
-export async function freePort(): Promise<number> {
+export function freePort(): Promise<number> {
+  return freePorts(1);
+}
+
+/** The first of `count` ports in a row that nobody listens on. */
+export async function freePorts(count: number): Promise<number> {
   for (;;) {
-    const port = 15_000 + Math.floor(Math.random() * 15_000);
-    if (taken.has(port) || !(await isFree(port))) continue;
-    taken.add(port);
-    return port;
+    const first = 15_000 + Math.floor(Math.random() * 15_000);
+    const ports = Array.from({ length: count }, (_, at) => first + at);
+    if (ports.some((port) => taken.has(port))) continue;
+    for (const port of ports) taken.add(port);
+    const free = await Promise.all(ports.map(isFree));
+    if (free.every(Boolean)) return first;
   }
 }
 
