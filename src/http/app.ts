@@ -86,7 +86,7 @@ export function createApp(options: AppOptions): Hono<{ Bindings: Bindings }> {
   route(keyRoute, "bounded", { GET: getKey, PUT: putKey, DELETE: deleteKey });
   route("/v1/kv", "bounded", { GET: listKeys, DELETE: deleteKeys });
   route("/v1/log", "bounded", { GET: getLog });
-  route("/v1/leader", "always", { PUT: putLeader });
+  route("/v1/leader", "bounded", { PUT: putLeader });
   route("/v1/status", "always", { GET: getStatus });
   route("/livez", "always", { GET: getLive });
   route("/readyz", "always", { GET: getReady });
@@ -111,6 +111,7 @@ function serve(host: Host, lane: Lane, methods: Methods): (c: AppContext) => Pro
   if (get !== undefined) handlers.set("HEAD", get);
   const allow = [...handlers.keys()].toSorted().join(", ");
   const { openRequestsMax } = host.limits;
+  const share = lane === "bounded" ? 1 : 0;
   return async (c) => {
     const exchange = exchangeOf(host, c);
     const handler = handlers.get(exchange.request.method);
@@ -122,16 +123,16 @@ function serve(host: Host, lane: Lane, methods: Methods): (c: AppContext) => Pro
         }),
       );
     }
-    if (lane === "bounded" && host.open >= openRequestsMax) {
+    if (share > 0 && host.open >= openRequestsMax) {
       return exchange.refuse(new Refusal("overloaded", "too many requests are open"));
     }
-    host.open++;
+    host.open += share;
     try {
       return await handler(exchange);
     } catch (error) {
       return exchange.refuse(error);
     } finally {
-      host.open--;
+      host.open -= share;
     }
   };
 }

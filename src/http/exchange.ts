@@ -93,6 +93,8 @@ export class Exchange {
       [nodeHeader]: replica.id,
       [revisionHeader]: String(extra.revision ?? machine.store.revision),
       [termHeader]: String(replica.term),
+      // Else a cache on the way may answer a linearizable read from memory: 200 and 404 are cacheable by default.
+      "cache-control": "no-cache",
       ...extra.headers,
     };
     if (this.request.method === "HEAD" && body !== null) {

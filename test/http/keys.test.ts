@@ -93,6 +93,7 @@ describe("PUT, GET, HEAD and DELETE of a key", () => {
       const { headers } = await send(method, target);
       const found = ["node", "revision", "term"].map((name) => headers.get(`holdfast-${name}`));
       assert.deepEqual(found, ["n1", "2", "7"], `${method} ${target}`);
+      assert.equal(headers.get("cache-control"), "no-cache");
     }
   });
 
