@@ -139,6 +139,7 @@ export class Replica<Result> implements PeerHandler {
 
   /** How old this node's own state is at most, in whole milliseconds; null before the first contact with a quorum. */
   stalenessMs(): number | null {
+    this.#driver.compareClocks();
     const now = this.#parts.clock.now();
     const at = this.#driver.raft.freshAt(now);
     return at === null ? null : Math.max(0, Math.ceil(now - at));
@@ -289,7 +290,6 @@ export class Replica<Result> implements PeerHandler {
     const commands = this.#proposals.submit(id);
     if (commands !== null) this.#driver.step({ type: "propose", id, commands });
     for (const read of this.#reads.submit(() => this.#nextId++)) {
-      if (read.level === "lease") this.#driver.compareClocks();
       this.#driver.step({ type: "read", ...read });
     }
     this.#sweepLater();

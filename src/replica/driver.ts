@@ -138,6 +138,8 @@ export class Driver<Result> {
 
   /** Steps the core, and through all that follows from it, one event at a time. */
   step(event: RaftEvent): void {
+    // Before anything else after a suspension: what was timed so far must not answer it.
+    if (!this.#draining && this.#clockJumped()) this.#events.push({ type: "clockJumped" });
     this.#events.push(event);
     if (this.#draining) return;
     this.#draining = true;
@@ -275,17 +277,22 @@ export class Driver<Result> {
       );
       return;
     }
-    this.compareClocks();
     if (this.raft.deadline() <= clock.now()) this.step({ type: "timeout" });
     else this.#armTimer();
   }
 
-  /** A lease is void where the wall clock ran ahead of the monotonic one: the process may have been suspended. */
+  /** To be called before anything is told that rests on time alone. */
   compareClocks(): void {
+    if (this.#clockJumped()) this.step({ type: "clockJumped" });
+  }
+
+  /** Whether the wall clock left the monotonic one since the last look: the process may have been suspended. */
+  #clockJumped(): boolean {
     const { clock } = this.#parts;
     const offset = clock.wallNow() - clock.now();
-    if (Math.abs(offset - this.#clockOffset) > clockJumpMs) this.step({ type: "clockJumped" });
+    const jumped = Math.abs(offset - this.#clockOffset) > clockJumpMs;
     this.#clockOffset = offset;
+    return jumped;
   }
 
   #noticeOffice(): void {
