@@ -193,7 +193,9 @@ async function refusing<T>(directory: string, act: () => Promise<T>): Promise<T>
     // Deno refuses some paths by itself, without a code.
     const isSystems = error instanceof Error && ("code" in error || error.name === "NotCapable");
     if (!isSystems) throw error;
-    if ("code" in error && diskTroubles.has(error.code)) throw new DiskFailure(error.message, { cause: error });
+    if ("code" in error && diskTroubles.has(error.code)) {
+      throw new DiskFailure(error.message, { cause: error });
+    }
     throw new DataDirectoryRefused(
       `${directory} cannot be used: ${error.message}; choose a directory that this user may write to`,
       { cause: error },

@@ -1,5 +1,6 @@
 /** A node as a child process: when it serves, what it says about itself, how it ended. */
 import { type ChildProcess, spawn } from "node:child_process";
+import process from "node:process";
 import { createInterface } from "node:readline";
 import * as v from "valibot";
 import { officeLine, shown } from "./command.ts";
@@ -54,7 +55,9 @@ export class ChildNode {
   }
 
   kill(signal: NodeJS.Signals): void {
-    if (this.isAlive) this.#child.kill(signal);
+    const { pid } = this.#child;
+    // Not `child.kill`: after it Deno says of every end that the signal was the reason.
+    if (pid !== undefined && this.isAlive) process.kill(pid, signal);
   }
 
   #ending(code: number | null, signal: NodeJS.Signals | null): Ending {

@@ -116,7 +116,11 @@ class Cluster {
     const ids = this.#plan.map(({ id }) => id).join(", ");
     say(`starting ${ids} …`);
     this.#stopOnSignals();
-    this.#children = this.#plan.map(({ id, command }) => new ChildNode(id, command, say));
+    // Three nodes that stop at once find nobody to hand over to, which is nothing to tell.
+    const tell = (line: string): void => {
+      if (!this.#isStopping) say(line);
+    };
+    this.#children = this.#plan.map(({ id, command }) => new ChildNode(id, command, tell));
     const ended = this.#children.map((child) => this.#watch(child));
     const serving = await Promise.all(this.#children.map((child) => child.serving));
     if (serving.every((line) => line !== null) && !this.#isStopping) {

@@ -15,8 +15,10 @@ const n1: Identity = {
   },
 };
 
+const small = { segmentBytes: 64 * 1024 };
+
 async function firstStart(fs: MemoryFileSystem): Promise<void> {
-  const { wal, release } = await openDataDirectory(fs, "data/n1", n1);
+  const { wal, release } = await openDataDirectory(fs, "data/n1", n1, small);
   await wal.append({
     hardState: { term: 1, vote: "n1", commit: 0 },
     reset: null,
@@ -106,11 +108,11 @@ describe("a data directory", () => {
 
   it("survives a power cut at any call of its first start", async () => {
     const counted = new MemoryFileSystem();
-    await openDataDirectory(counted, "data/n1", n1);
+    await openDataDirectory(counted, "data/n1", n1, small);
     for (let call = 1; call <= counted.calls; call++) {
       const fs = new MemoryFileSystem();
       fs.intercept = faultAt(call, "crash");
-      await assert.rejects(openDataDirectory(fs, "data/n1", n1));
+      await assert.rejects(openDataDirectory(fs, "data/n1", n1, small));
       fs.intercept = () => "proceed";
       fs.restart();
       await firstStart(fs);

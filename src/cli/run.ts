@@ -1,0 +1,61 @@
+/** From a command line to the command that it names. */
+import { BadConfiguration } from "../errors.ts";
+import { parseArguments } from "./arguments.ts";
+import { cluster } from "./cluster.ts";
+import { type Command, exit, print } from "./command.ts";
+import { demo } from "./demo.ts";
+import { del, get, list, put } from "./kv.ts";
+import { load } from "./load.ts";
+import { runNode } from "./node.ts";
+import { status } from "./status.ts";
+
+/** Every command but `node` and `help`. */
+export const commands: Readonly<Record<string, Command>> = {
+  cluster,
+  demo,
+  put,
+  get,
+  del,
+  list,
+  load,
+  status,
+};
+
+const summaries: readonly (readonly [string, string])[] = [
+  ["node", "run one node in this process"],
+  ...Object.entries(commands).map(([name, { summary }]) => [name, summary] as const),
+  ["help", "this, or a command's own help"],
+];
+
+const overview = `holdfast COMMAND …
+
+${summaries.map(([name, summary]) => `  ${name.padEnd(8)} ${summary}`).join("\n")}
+
+holdfast help COMMAND tells more.
+`;
+
+/**
+ * Runs a command line, as it stands behind `holdfast`. Resolves with the exit status.
+ * @throws what `statusOf` has an exit status for.
+ */
+export async function run(argv: readonly string[]): Promise<number> {
+  const [name = "help", ...rest] = argv;
+  if (name === "help" || name === "--help" || name === "-h") return await help(rest);
+  if (name === "node") return await runNode(rest);
+  const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
+  if (command === undefined) {
+    const known = summaries.map(([each]) => each).join(", ");
+    throw new BadConfiguration(`${JSON.stringify(name.slice(0, 100))} is no command: ${known}`);
+  }
+  const args = parseArguments(rest, command.syntax);
+  if (!args.help) return await command.run(args);
+  await print(command.help);
+  return exit.done;
+}
+
+async function help([name]: readonly string[]): Promise<number> {
+  if (name === "node") return await runNode(["--help"]);
+  const command = name !== undefined && Object.hasOwn(commands, name) ? commands[name] : undefined;
+  await print(command?.help ?? overview);
+  return name === undefined || command !== undefined ? exit.done : exit.usage;
+}

@@ -1,0 +1,71 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createServer } from "node:net";
+import { describe, it } from "node:test";
+import { createClient } from "../../src/client/mod.ts";
+import { freePort, startCli, temporaryDirectory } from "./processes.ts";
+
+/** A port that is followed by free ones, as far as one can know. */
+async function freePorts(count: number): Promise<number> {
+  for (;;) {
+    const first = await freePort();
+    if (first + count > 65_536) continue;
+    const taken = await Promise.all(
+      Array.from({ length: count }, async (_, index) => {
+        const server = createServer();
+        const listening = once(server, "listening").then(() => false, () => true);
+        server.once("error", () => {});
+        server.listen(first + index, "127.0.0.1");
+        const isTaken = await listening;
+        await new Promise((resolve) => server.close(resolve));
+        return isTaken;
+      }),
+    );
+    if (!taken.includes(true)) return first;
+  }
+}
+
+describe("cluster", { timeout: 120_000 }, () => {
+  it("starts three nodes, stops them cleanly, and finds their data again", async () => {
+    const { path, remove } = await temporaryDirectory();
+    const port = await freePorts(3);
+    const endpoints = [0, 1, 2].map((index) => `http://127.0.0.1:${port + index}`);
+    const flags = ["--base-port", String(port), "--data", path];
+    const client = createClient({ endpoints });
+    for (const start of ["first", "second"]) {
+      const cluster = startCli(["cluster", ...flags]);
+      await cluster.line(/is leader in term/);
+      await cluster.line(/curl -X PUT/);
+      if (start === "first") await client.put("k", "v");
+      for (const endpoint of endpoints) {
+        assert.equal((await createClient({ endpoints: [endpoint] }).get("k"))?.revision, 1);
+      }
+      cluster.kill("SIGINT");
+      const { status, stdout } = await cluster.ended;
+      assert.equal(status, 0, stdout);
+      for (const [index, endpoint] of endpoints.entries()) {
+        assert.ok(stdout.includes(`holdfast n${index + 1} listening on ${endpoint} (`), stdout);
+      }
+    }
+    await remove();
+  });
+
+  it("says which port is in use, before it starts anything", async () => {
+    const port = await freePorts(2);
+    const server = createServer().listen(port + 1, "127.0.0.1");
+    await once(server, "listening");
+    const flags = ["--nodes", "2", "--base-port", String(port), "--data", "/nonexistent/data"];
+    const { status, stdout, stderr } = await startCli(["cluster", ...flags]).ended;
+    server.close();
+    assert.deepEqual([status, stdout], [2, ""]);
+    assert.match(stderr, new RegExp(`^holdfast: --base-port .*:${port + 1} is in use\n$`));
+  });
+
+  it("tells why a node did not start, stops the others, and exits with its status", async () => {
+    const port = await freePorts(2);
+    const flags = ["--nodes", "2", "--base-port", String(port), "--data", "/proc/holdfast"];
+    const { status, stdout } = await startCli(["cluster", ...flags]).ended;
+    assert.equal(status, 3);
+    assert.match(stdout, /n1 ended: exit status 3, \/proc\/holdfast\/n1 cannot be used/);
+  });
+});
