@@ -6,6 +6,7 @@ import {
   type MemoryOperation,
   type Verdict,
 } from "../../src/adapters/memory-fs.ts";
+import { frameBytes, readFrameHeader } from "../../src/adapters/wal-frame.ts";
 import { CorruptData } from "../../src/errors.ts";
 import type { File, FileSystem, RecoveredLog } from "../../src/ports.ts";
 import type { Random } from "./random.ts";
@@ -54,8 +55,14 @@ export type DamageOutcome =
   | "detected"
   /** Everything is still there. */
   | "harmless"
-  /** The last frame is gone as if it had been torn: no reader can tell. */
-  | "lastFrameLost";
+  /** The last frames, all of them hit, are gone as if they had been torn: no reader can tell. */
+  | "tailLost";
+
+/** The disk as it was, and where it is not so any more: half-open ranges of bytes. */
+interface Damage {
+  readonly sound: MemoryFileSystem;
+  readonly places: { readonly path: string; readonly from: number; readonly to: number }[];
+}
 
 export interface DiskParts {
   readonly world: World;
@@ -78,7 +85,7 @@ export class SimDisk implements FileSystem {
   writesSinceMisdirected: number | null = null;
   readonly #memory: MemoryFileSystem;
   readonly #parts: DiskParts;
-  #damaged: Promise<Recovery | null> | null = null;
+  #damaged: Damage | null = null;
 
   constructor(parts: DiskParts) {
     this.#parts = parts;
@@ -111,55 +118,53 @@ export class SimDisk implements FileSystem {
     this.#memory.restart();
   }
 
-  /** Flips a bit or zeroes a sector of a file at rest, the process being down. Returns the file's path. */
+  /** Flips a bit or zeroes a sector of a file at rest, the process being down. Says where. */
   damage(random: Random): string {
     const paths = this.#memory.paths().filter((path) => this.#memory.peek(path).length > 0);
     if (!paths.some((path) => path.endsWith("identity.json"))) return "nothing, being blank";
     const path = random.pick(paths);
+    const sound = this.#memory.clone();
+    this.#damaged ??= { sound, places: [] };
     const bytes = this.#memory.peek(path);
-    this.#damaged ??= recoverWal(this.#memory.clone(), "/data/wal");
-    this.#damaged.catch(() => {});
     const at = random.below(bytes.length);
-    if (random.chance(0.5)) {
-      bytes[at] = (bytes[at] ?? 0) ^ (1 << random.below(8));
-    } else {
-      const sector = at - at % sectorBytes;
-      bytes.fill(0, sector, sector + sectorBytes);
-    }
+    const sector = at - at % sectorBytes;
+    const isBit = random.chance(0.5);
+    if (isBit) bytes[at] = (bytes[at] ?? 0) ^ (1 << random.below(8));
+    else bytes.fill(0, sector, sector + sectorBytes);
+    const [from, to] = isBit ? [at, at + 1] : [sector, sector + sectorBytes];
+    this.#damaged.places.push({ path, from, to });
     this.#memory.poke(path, bytes);
-    return path;
+    return `${path} ${from}…${to}`;
   }
 
   /** What a process would read back of the log; null where it would refuse. */
   async peekLog(): Promise<RecoveredLog | null> {
-    try {
-      return (await recoverWal(this.#memory.clone(), "/data/wal"))?.log.recovered() ?? null;
-    } catch (error) {
-      if (error instanceof CorruptData) return null;
-      throw error;
-    }
+    return (await recoverCopy(this.#memory))?.log.recovered() ?? null;
   }
 
   /**
    * What became of the log by `damage`.
-   * @throws {Error} where more than the last frame would be lost and nobody would be told.
+   * @throws {Error} where something would be lost that a reader could have told.
    */
   async judgeDamage(): Promise<DamageOutcome> {
-    const baseline = this.#damaged;
+    const damage = this.#damaged;
     this.#damaged = null;
-    try {
-      const before = await baseline;
-      if (before === null) return "harmless";
-      const after = await recoverWal(this.#memory.clone(), "/data/wal");
-      if (after?.sequence === before.sequence) return "harmless";
-      if (after?.sequence === before.sequence - 1) return "lastFrameLost";
-      throw new Error(
-        `a damaged log of ${before.sequence} frames would be read as one of ${after?.sequence}`,
+    if (damage === null) return "harmless";
+    const before = await recoverCopy(damage.sound);
+    const after = await recoverCopy(this.#memory);
+    if (before === null || after === null) return "detected";
+    if (after.sequence === before.sequence) return "harmless";
+    const path = before.segments.at(-1)?.path ?? "";
+    const segment = damage.sound.peek(path);
+    for (let at = after.offset; at < before.offset;) {
+      const end = at + frameBytes(readFrameHeader(segment, at, before.salt)?.bodyBytes ?? 0);
+      const isHit = damage.places.some((place) =>
+        place.path === path && place.from < end && place.to > at
       );
-    } catch (error) {
-      if (error instanceof CorruptData) return "detected";
-      throw error;
+      if (!isHit) throw new Error(`damage hides the frame at ${at} of ${path}, which is sound`);
+      at = end;
     }
+    return "tailLost";
   }
 
   async open(path: string, mode: "read" | "write" | "create"): Promise<File> {
@@ -249,6 +254,15 @@ export class SimDisk implements FileSystem {
     this.writesSinceMisdirected = 0;
     this.onFault(`a write lands at ${sector * sectorBytes} and was meant for ${offset}`);
     return sector * sectorBytes;
+  }
+}
+
+async function recoverCopy(fs: MemoryFileSystem): Promise<Recovery | null> {
+  try {
+    return await recoverWal(fs.clone(), "/data/wal");
+  } catch (error) {
+    if (error instanceof CorruptData) return null;
+    throw error;
   }
 }
 

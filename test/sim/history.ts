@@ -97,6 +97,7 @@ export class History {
         return this.#wrongWrite(operation, resultText(response.result), response.result.revision);
       case "notApplied": {
         if (response.reason === "overloaded") this.#probes.reached("write refused for overload");
+        this.#probes.reached("write refused as nothing that will ever be");
         const effect = this.#oracles.reference.effect(operation.number);
         if (effect === undefined) return null;
         return `was answered as not applied (${response.reason}), and stands at ${effect.index}`;

@@ -152,11 +152,13 @@ export class SimTransport implements Transport {
 
   async request(message: RequestMessage, timeoutMs: number): Promise<ReplyMessage> {
     const { type, to } = message;
-    this.#network.onSend(message);
+    if (this.#self.life === this.#life) this.#network.onSend(message);
     const body = wire.encodeRequest(message);
     const bytes = await this.#call(to, timeoutMs, "anyNumber", body, async (handler) => {
+      const life = this.#peers.get(to)?.life;
       const reply = await handler.receive(wire.decodeRequest(type, body, wireLimits));
-      this.#network.onSend(reply);
+      // What a process does after its end nobody sees.
+      if (this.#peers.get(to)?.life === life) this.#network.onSend(reply);
       return wire.encodeReply(reply);
     });
     return wire.decodeReply(type, bytes, wireLimits);
@@ -175,6 +177,7 @@ export class SimTransport implements Transport {
 
   async sendChunk(chunk: SnapshotChunk, timeoutMs: number): Promise<SnapshotChunkReply> {
     const body = wire.encodeChunk(chunk);
+    if (chunk.offset > 0) this.#network.probes.reached("snapshot sent in several chunks");
     const bytes = await this.#call(
       chunk.to,
       timeoutMs,

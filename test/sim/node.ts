@@ -69,6 +69,7 @@ export class Machine implements Endpoint {
   #server: (Server & { readonly storage: DataDirectory }) | null = null;
   /** Bits of a snapshot were read wrong in this life. */
   #flipped = false;
+  #led = false;
   /** Bytes at rest are not what was written. */
   #damaged = false;
 
@@ -181,6 +182,7 @@ export class Machine implements Endpoint {
   #ended(how: string): void {
     this.note(() => how);
     this.life++;
+    this.#led = false;
     this.#state = "down";
     this.handler = null;
     this.#server = null;
@@ -230,7 +232,8 @@ export class Machine implements Endpoint {
     };
     const { segmentBytes } = this.#settings;
     const storage = await openDataDirectory(this.disk, directory, identity, { segmentBytes });
-    if (JSON.stringify(storage.identity) !== JSON.stringify(identity)) {
+    const { clusterId, id, birth } = storage.identity;
+    if (JSON.stringify({ clusterId, id, birth }) !== JSON.stringify(identity)) {
       oracles.fail(`${this.id} starts as ${JSON.stringify(storage.identity)}`);
     }
     const machine = new KvMachine();
@@ -260,7 +263,8 @@ export class Machine implements Endpoint {
         if (life === this.life) oracles.fail(`${this.id} answers a client with ${String(error)}`);
       },
     };
-    this.note(() => `recovered ${statusText(replica.status())}`);
+    const status = replica.status();
+    this.note(() => `recovered ${statusText(status)}`);
     replica.halted.then((error) => {
       if (life === this.life) this.#exited(error);
     });
@@ -273,7 +277,7 @@ export class Machine implements Endpoint {
     const log = oracles.log(this.id);
     const outcome = await this.disk.judgeDamage();
     const found = outcome === "detected" ? null : await this.disk.peekLog();
-    const isLastFrame = outcome === "lastFrameLost" ||
+    const isLastFrame = outcome === "tailLost" ||
       (this.disk.writesSinceMisdirected !== null && this.disk.writesSinceMisdirected < 2);
     if (found === null || log.admits(found) || !isLastFrame) {
       if (found !== null) probes.reached("damage found without loss");
@@ -320,7 +324,10 @@ export class Machine implements Endpoint {
       roleChanged: ({ role, term }) => {
         const { replica } = this;
         if (life !== this.life || replica === null) return;
-        this.note(() => statusText(replica.status()));
+        const status = replica.status();
+        this.note(() => statusText(status));
+        if (this.#led && role !== "leader") this.#sim.probes.reached("leader stepped down");
+        this.#led = role === "leader";
         if (role === "leader") this.#leads(replica, term);
       },
       persisted: () => {},
@@ -331,7 +338,11 @@ export class Machine implements Endpoint {
 
   #leads(replica: Replica<KvResult>, term: number): void {
     const { oracles, probes } = this.#sim;
-    probes.reached("leader elected");
+    probes.reached(
+      oracles.reference.lastIndex === 0
+        ? "leader elected"
+        : "leader changed in the middle of a run",
+    );
     oracles.becameLeader(this.id, term, {
       firstIndex: replica.status().firstIndex,
       crcAt: (index) => replica.entries(index, 1)[0]?.crc,
