@@ -31,10 +31,11 @@ export const raftLimits: Omit<RaftLimits, "trailingEntries"> = {
   uncommittedBytesMax: 64 * MIB,
   applyLagMax: 20_000,
   pendingReadsMax: 4096,
+  trailingBytesMax: 64 * MIB,
 };
 
-/** Entries in one append message. */
-export const APPEND_ENTRIES_MAX = 16_384;
+/** Entries in one append message: as many as its bytes can hold of the smallest record, which is 25 bytes. */
+export const APPEND_ENTRIES_MAX: number = Math.ceil(raftLimits.appendBytesMax / 25);
 /** Bytes of a command: the largest value, its key, its content type and its conditions. */
 export const COMMAND_BYTES_MAX: number = VALUE_BYTES_LIMIT + 64 * KIB;
 /** A write to disk that takes longer ends the process, in milliseconds. */

@@ -68,6 +68,16 @@ export class RaftLog {
     return { entries: this.#entries.slice(start, end), bytes };
   }
 
+  /** The first index from which on the entries up to `to` have at most `bytesMax` record bytes together. */
+  firstWithin(to: Index, bytesMax: number): Index {
+    let first = to + 1;
+    for (let bytes = 0; first > this.firstIndex; first--) {
+      bytes += this.entry(first - 1)?.record.byteLength ?? 0;
+      if (bytes > bytesMax) break;
+    }
+    return first;
+  }
+
   append(entries: readonly Entry[]): void {
     let { index, term } = this.last;
     for (const entry of entries) {

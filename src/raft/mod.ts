@@ -42,6 +42,7 @@
  * const limits = {
  *   appendBytesMax: 1e6, inflightAppendsMax: 4, inflightBytesMax: 1e7, uncommittedBytesMax: 1e7,
  *   applyLagMax: 1000, pendingReadsMax: 100, trailingEntries: 100,
+ *   trailingBytesMax: 1 << 20,
  * };
  * const raft = new Raft({
  *   id: "n1", electionTimeoutMs: 500, heartbeatIntervalMs: 50, maxClockDrift: 0.1, limits, random: () => 0.5,

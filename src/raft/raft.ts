@@ -199,7 +199,7 @@ function onEvent(core: Core, event: RaftEvent, now: Millis): void {
     case "applied":
       return core.onApplied(event.index);
     case "snapshotted":
-      return snapshots.onSnapshotted(core, event.meta);
+      return snapshots.onSnapshotted(core, event.meta, now);
     case "unreachable":
       return onUnreachable(core, event.peer, event.request);
     case "clockJumped":

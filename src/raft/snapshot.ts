@@ -6,7 +6,7 @@ import { invariant } from "../assert.ts";
 import type { Core } from "./core.ts";
 import type { InstallSnapshot, InstallSnapshotReply } from "./message.ts";
 import type { Progress } from "./progress.ts";
-import type { Millis, NodeId, SnapshotMeta } from "./types.ts";
+import type { Index, Millis, NodeId, SnapshotMeta } from "./types.ts";
 
 /** Offers the latest snapshot. The peer gets no appends until it answers. */
 export function sendSnapshot(core: Core, peer: NodeId, progress: Progress): void {
@@ -48,7 +48,7 @@ export function onInstallSnapshotReply(
 }
 
 /** Our own snapshot is durable: it stands for the log up to its index, of which some entries stay for slow peers. */
-export function onSnapshotted(core: Core, meta: SnapshotMeta): void {
+export function onSnapshotted(core: Core, meta: SnapshotMeta, now: Millis): void {
   if (meta.index <= core.snapshot.index) return;
   invariant(meta.index <= core.applied, `snapshot of ${meta.index}, applied is ${core.applied}`);
   const here = core.log.position(meta.index);
@@ -56,5 +56,20 @@ export function onSnapshotted(core: Core, meta: SnapshotMeta): void {
     here?.term === meta.term && here.crc === meta.crc,
     `snapshot ${meta.index} of term ${meta.term} is not of our log`,
   );
-  core.compact(meta, meta.index - core.limits.trailingEntries + 1);
+  const affordable = core.log.firstWithin(meta.index, core.limits.trailingBytesMax);
+  core.compact(meta, Math.max(firstNeeded(core, meta, now), affordable));
+}
+
+/**
+ * The first entry to keep: what a snapshot is to be spared for by count, and on a leader also what a peer that keeps
+ * up hasn't taken yet. Under load the count is a moment's worth, and a snapshot sent for it would never be the last.
+ */
+function firstNeeded(core: Core, meta: SnapshotMeta, now: Millis): Index {
+  let first = meta.index - core.limits.trailingEntries + 1;
+  for (const progress of core.leadership?.progress.values() ?? []) {
+    const { state, match, lastReply } = progress;
+    const isHeard = lastReply !== null && now - lastReply < core.options.electionTimeoutMs;
+    if (state === "replicate" && isHeard) first = Math.min(first, match + 1);
+  }
+  return first;
 }

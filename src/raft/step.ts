@@ -100,6 +100,8 @@ export interface RaftLimits {
   readonly pendingReadsMax: number;
   /** Entries kept behind a snapshot, so that a slow follower needs none. */
   readonly trailingEntries: number;
+  /** Record bytes kept behind a snapshot, whatever they would be kept for. */
+  readonly trailingBytesMax: number;
 }
 
 export interface RaftOptions {

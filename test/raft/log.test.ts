@@ -342,11 +342,11 @@ describe("the log", () => {
     for (const value of [1, 2, 3]) cluster.propose("a", `x=${value}`);
     const lost = sent(cluster, "append", { to: "c" });
     for (const message of sent(cluster, "append", { to: "b" })) cluster.inject(accept(message));
+    // c's answers are lost, a's log begins at 5: c is offered the snapshot, and holds more than that already.
+    for (const message of lost) cluster.unreachable(message);
     cluster.snapshot("a");
     cluster.propose("a", "x=4");
     clear(cluster);
-    // c's answers are lost, a's log begins at 5: c is offered the snapshot, and holds more than that already.
-    for (const message of lost) cluster.unreachable(message);
     cluster.tick(heartbeatIntervalMs);
     cluster.inject(hear(theOnly(cluster, "heartbeat", { to: "c" })));
     const offer = theOnly(cluster, "installSnapshot", { to: "c" });
@@ -364,14 +364,25 @@ describe("the log", () => {
     const [first, , third] = sent(cluster, "append", { to: "c" });
     assert.ok(first !== undefined && third !== undefined);
     for (const message of sent(cluster, "append", { to: "b" })) cluster.inject(accept(message));
-    cluster.snapshot("a");
     cluster.unreachable(first);
+    cluster.snapshot("a");
     clear(cluster);
     cluster.tick(heartbeatIntervalMs);
     cluster.inject(hear(theOnly(cluster, "heartbeat", { to: "c" })));
     assert.equal(progress(cluster, "c").state, "snapshot");
     cluster.inject(accept(third));
     assert.deepEqual(progress(cluster, "c"), { state: "replicate", match: 4 });
+  });
+
+  it("15 a follower that keeps up is spared the snapshot, within a bound on bytes", () => {
+    for (const trailingBytesMax of [1 << 20, 60]) {
+      const cluster = replicating({ limits: { inflightAppendsMax: 8, trailingBytesMax } });
+      for (const value of [1, 2, 3]) cluster.propose("a", `x=${value}`);
+      for (const message of sent(cluster, "append", { to: "b" })) cluster.inject(accept(message));
+      // c has answered lately and matches 1; the records at 2, 3 and 4 are 28 bytes long.
+      cluster.snapshot("a");
+      assert.equal(status(cluster, "a").firstIndex, trailingBytesMax === 60 ? 3 : 2);
+    }
   });
 
   it("15 a snapshot at or below commit is ignored before anything is touched", () => {
@@ -413,7 +424,7 @@ describe("the log", () => {
 
   it("16 a leader with nothing left in its log sends a new learner the snapshot", () => {
     // Whether it has nothing, or is a single entry short.
-    for (const conflictIndex of [1, 4]) {
+    for (const match of [0, 3]) {
       const cluster = clusterOf(["a"], { learners: ["l"], absent: ["l"] });
       give(cluster, "a", [1, 1, 1]);
       cluster.campaign("a");
@@ -421,7 +432,8 @@ describe("the log", () => {
       cluster.snapshot("a");
       assert.equal(status(cluster, "a").firstIndex, 5);
       const probe = theOnly(cluster, "append", { to: "l" });
-      cluster.inject(reject(probe, { conflictTerm: 0, conflictIndex }));
+      const rejection = reject(probe, { conflictTerm: 0, conflictIndex: 1 });
+      cluster.inject(match === 0 ? rejection : accept(probe, match));
       assert.equal(theOnly(cluster, "installSnapshot", { to: "l" }).meta.index, 4);
     }
   });

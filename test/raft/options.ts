@@ -27,6 +27,7 @@ const defaultLimits: RaftLimits = {
   applyLagMax: 1000,
   pendingReadsMax: 16,
   trailingEntries: 0,
+  trailingBytesMax: 1 << 20,
 };
 
 /** Timers in the upper half, in order of the members: a whole election timeout passes before the first fires. */
