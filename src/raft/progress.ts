@@ -24,6 +24,8 @@ export class Progress {
   #awaited: RequestId | null = null;
   /** Not even a probe goes out before the next heartbeat interval or a sign of life. */
   #paused = false;
+  /** What the snapshot on its way stands for. */
+  #offered: Index = 0;
   #answering = true;
   #lastAnswered: RequestId = 0;
   #commitSent: Index = 0;
@@ -49,6 +51,18 @@ export class Progress {
   /** False from `unreachable` until the next reply. */
   get answering(): boolean {
     return this.#answering;
+  }
+
+  /** The entry that it takes next if all goes well; Infinity where that isn't known. */
+  get needs(): Index {
+    switch (this.#state) {
+      case "probe":
+        return Infinity;
+      case "replicate":
+        return this.#match + 1;
+      case "snapshot":
+        return this.#offered + 1;
+    }
   }
 
   /** Whether an append (or the snapshot in its stead) may leave now. */
@@ -87,9 +101,10 @@ export class Progress {
   }
 
   /** The offer of a snapshot left. */
-  snapshotSent(request: RequestId): void {
+  snapshotSent(request: RequestId, index: Index): void {
     this.#state = "snapshot";
     this.#awaited = request;
+    this.#offered = index;
   }
 
   /** Any reply of this term came: the peer lives. */

@@ -11,7 +11,7 @@ import type { Index, Millis, NodeId, SnapshotMeta } from "./types.ts";
 /** Offers the latest snapshot. The peer gets no appends until it answers. */
 export function sendSnapshot(core: Core, peer: NodeId, progress: Progress): void {
   const request = core.request(peer);
-  progress.snapshotSent(request.id);
+  progress.snapshotSent(request.id, core.snapshot.index);
   core.post({ type: "installSnapshot", ...request, meta: core.snapshot });
 }
 
@@ -61,15 +61,16 @@ export function onSnapshotted(core: Core, meta: SnapshotMeta, now: Millis): void
 }
 
 /**
- * The first entry to keep: what a snapshot is to be spared for by count, and on a leader also what a peer that keeps
- * up hasn't taken yet. Under load the count is a moment's worth, and a snapshot sent for it would never be the last.
+ * The first entry to keep: what a snapshot is to be spared for by count, and on a leader also what a peer that answers
+ * takes next, be it behind a snapshot on its way. Under load the count is a moment's worth, and a snapshot sent for it
+ * would never be the last.
  */
 function firstNeeded(core: Core, meta: SnapshotMeta, now: Millis): Index {
   let first = meta.index - core.limits.trailingEntries + 1;
   for (const progress of core.leadership?.progress.values() ?? []) {
-    const { state, match, lastReply } = progress;
+    const { needs, lastReply } = progress;
     const isHeard = lastReply !== null && now - lastReply < core.options.electionTimeoutMs;
-    if (state === "replicate" && isHeard) first = Math.min(first, match + 1);
+    if (isHeard) first = Math.min(first, needs);
   }
   return first;
 }

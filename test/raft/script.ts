@@ -116,6 +116,7 @@ const limitNames: Readonly<Record<string, keyof RaftLimits>> = {
   applyLag: "applyLagMax",
   reads: "pendingReadsMax",
   trailing: "trailingEntries",
+  trailingBytes: "trailingBytesMax",
 };
 
 function ids(list: string | undefined): string[] {
