@@ -55,14 +55,8 @@ export class Progress {
 
   /** The entry that it takes next if all goes well; Infinity where that isn't known. */
   get needs(): Index {
-    switch (this.#state) {
-      case "probe":
-        return Infinity;
-      case "replicate":
-        return this.#match + 1;
-      case "snapshot":
-        return this.#offered + 1;
-    }
+    if (this.#state === "probe") return Infinity;
+    return (this.#state === "snapshot" ? this.#offered : this.#match) + 1;
   }
 
   /** Whether an append (or the snapshot in its stead) may leave now. */
