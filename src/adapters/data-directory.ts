@@ -3,7 +3,8 @@
  *
  * ```
  * lock            held by the process that uses the directory
- * identity.json   {"format":1,"clusterId":"…","id":"n1","birth":{"voters":[…],"outgoing":[],"learners":[],"urls":{…}}}
+ * identity.json   {"format":1,"clusterId":"…","id":"n1","birth":{"voters":[…],"outgoing":[],"learners":[],"urls":{…}},
+ *                  "crc":…}   CRC-32 of all before it, written without spaces: a decayed voter would change majorities
  * wal/            the log
  * snapshots/      the state machine's snapshots
  * ```
@@ -11,6 +12,7 @@
  * `identity.json` is written last of all at the first start, under a temporary name, synced and renamed: where it is
  * missing, nothing was promised yet, so whatever log there is must be blank; where it stands, so must the log.
  */
+import { crc32 } from "node:zlib";
 import * as v from "valibot";
 import { CorruptData, DataDirectoryRefused, DiskFailure } from "../errors.ts";
 import type { FileSystem, RecoveredLog, SnapshotStore, Wal } from "../ports.ts";
@@ -54,6 +56,7 @@ const identityShape = v.object({
   format: v.literal(1),
   clusterId: v.string(),
   id: v.string(),
+  crc: v.number(),
   birth: v.object({
     voters: v.pipe(ids, v.minLength(1)),
     outgoing: ids,
@@ -152,13 +155,25 @@ async function readIdentity(fs: FileSystem, directory: string): Promise<Identity
     identityShape,
     bytes.length > IDENTITY_BYTES_MAX ? null : parse(bytes),
   );
-  if (result.success) return result.output;
+  if (result.success && result.output.crc === crcOf(result.output)) {
+    const { clusterId, id, birth } = result.output;
+    return { clusterId, id, birth };
+  }
   throw new CorruptData(
     path,
     0,
-    "this is not an identity of format 1: restore the file from a copy, or empty this node's data directory and " +
+    "this is not an identity of format 1, or no sound one: restore the file from a copy, or empty this node's data directory and " +
       "let it join the cluster anew",
   );
+}
+
+function identityDocument({ clusterId, id, birth }: Identity): object {
+  const { voters, outgoing, learners, urls } = birth;
+  return { format: 1, clusterId, id, birth: { voters, outgoing, learners, urls } };
+}
+
+function crcOf(identity: Identity): number {
+  return crc32(JSON.stringify(identityDocument(identity)));
 }
 
 function parse(bytes: Uint8Array): unknown {
@@ -172,8 +187,8 @@ function parse(bytes: Uint8Array): unknown {
 async function writeIdentity(fs: FileSystem, directory: string, identity: Identity): Promise<void> {
   const temporary = `${directory}/${TEMPORARY_NAME}`;
   if ((await fs.list(directory)).includes(TEMPORARY_NAME)) await fs.remove(temporary);
-  const { clusterId, id, birth } = identity;
-  const text = `${JSON.stringify({ format: 1, clusterId, id, birth }, null, 2)}\n`;
+  const document = { ...identityDocument(identity), crc: crcOf(identity) };
+  const text = `${JSON.stringify(document, null, 2)}\n`;
   const file = await fs.open(temporary, "create");
   try {
     await file.writev([new TextEncoder().encode(text)], 0);

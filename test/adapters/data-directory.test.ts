@@ -94,6 +94,31 @@ describe("a data directory", () => {
     }
   });
 
+  it("takes no identity but its own from one with a bit flipped", async () => {
+    const fs = new MemoryFileSystem();
+    await firstStart(fs);
+    const sound = fs.peek("data/n1/identity.json");
+    let refusals = 0;
+    for (let bit = 0; bit < 8 * sound.length; bit++) {
+      const bytes = sound.slice();
+      bytes[bit >> 3] = (bytes[bit >> 3] ?? 0) ^ (1 << (bit & 7));
+      fs.poke("data/n1/identity.json", bytes);
+      try {
+        const { identity, wal, release } = await openDataDirectory(fs, "data/n1", n1, small);
+        assert.deepEqual(identity, n1);
+        await wal.close();
+        await release();
+      } catch (error) {
+        assert.ok(
+          error instanceof CorruptData || error instanceof DataDirectoryRefused,
+          String(error),
+        );
+        refusals++;
+      }
+    }
+    assert.ok(refusals > 6 * sound.length, `${refusals} of ${8 * sound.length} flips were refused`);
+  });
+
   it("refuses a log without identity, and an identity without log", async () => {
     const fs = new MemoryFileSystem();
     await firstStart(fs);
