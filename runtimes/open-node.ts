@@ -68,6 +68,8 @@ export interface RunningNode {
   readonly id: string;
   readonly url: string;
   readonly replica: Replica<KvResult>;
+  /** Holds the store: read it once `replica.read` allowed it. */
+  readonly machine: KvMachine;
   /** Resolves with the reason when the replica halted; the process has to end then. */
   readonly halted: Promise<Error>;
   /** Hands over leadership, answers what is under way, closes the log and gives the data directory back. */
@@ -242,7 +244,7 @@ async function openOn(
   const url = urlOf(config.listen);
   const halted = Promise.race([replica.halted, defect.promise]);
   const stop = () => stopNode({ config, replica, door, server, storage, log });
-  return { id: config.id, url, replica, halted, stop };
+  return { id: config.id, url, replica, machine, halted, stop };
 }
 
 async function listen(runtime: Runtime, address: ListenAddress, door: Door): Promise<Server> {
