@@ -63,12 +63,12 @@ export class Chaos {
     for (const node of this.cluster.nodes.values()) {
       node.diskPace = "manual";
       node.applyPace = "manual";
-      node.clock.rate = 1 + random() * maxClockDrift;
+      node.clock.rate = 1 + this.#pick([0, random(), 1]) * maxClockDrift;
       node.clock.offset = random() * 1000;
     }
     this.cluster.network.onLoss = (request) => this.#reportLater(request);
     this.#every(20, () => this.#propose());
-    this.#every(30, () => this.#read());
+    this.#every(15, () => this.#read());
     this.#every(this.#faults.crashEveryMs, () => this.#crash());
     this.#every(this.#faults.partitionEveryMs, () => this.#partition());
     this.#every(this.#faults.pauseEveryMs, () => this.#pause());
@@ -191,7 +191,9 @@ export class Chaos {
   }
 
   #read(): void {
-    const node = this.#someone();
+    // Most of all whoever believes to lead, right or wrong.
+    const leaders = this.cluster.alive.filter(({ status }) => status.role === "leader");
+    const node = this.#random() < 0.5 && leaders.length > 0 ? this.#pick(leaders) : this.#someone();
     if (node !== undefined) {
       this.cluster.read(node.id, this.#random() < 0.5 ? "lease" : "linearizable");
     }
@@ -209,7 +211,10 @@ export class Chaos {
   #partition(): void {
     const ids = [...this.cluster.nodes.keys()];
     const severed = new Set<string>();
-    const side = new Set(ids.filter(() => this.#random() < 0.5));
+    const leader = this.#random() < 0.3 ? this.cluster.leader?.id : undefined;
+    const side = new Set(
+      ids.filter((id) => leader === undefined ? this.#random() < 0.5 : id === leader),
+    );
     const oneWay = this.#random() < 0.3;
     const partial = this.#random() < 0.3 ? this.#pick(ids) : null;
     for (const from of ids) {
@@ -240,6 +245,7 @@ export class Chaos {
     node.paused = false;
     node.clock.offset -= stoppedMs * node.clock.rate;
     if (stoppedMs > 0) this.cluster.step(node.id, { type: "clockJumped" });
+    this.cluster.read(node.id, "lease");
   }
 
   #transfer(): void {
@@ -247,6 +253,7 @@ export class Chaos {
     if (node === null) return;
     const target = this.#random() < 0.3 ? null : this.#pick([...this.cluster.nodes.keys()]);
     this.cluster.transfer(node.id, target);
+    if (this.#random() < 0.3) this.#later(this.#random() * 20, () => this.#partition());
   }
 
   #snapshot(): void {

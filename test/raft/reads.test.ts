@@ -150,6 +150,7 @@ describe("reads", () => {
     cluster.inject(old);
     const refusal = theOnly(cluster, "heartbeatReply");
     assert.equal(refusal.term, 3);
+    assert.equal(refusal.round, 0);
     const read = reads.ask("a");
     cluster.inject(refusal);
     cluster.inject({ ...refusal, round: old.round });
