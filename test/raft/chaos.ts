@@ -127,6 +127,7 @@ export class Chaos {
         applyLagMax: this.#pick([3, 100]),
         pendingReadsMax: this.#pick([1, 16]),
         trailingEntries: this.#pick([0, 0, 5]),
+        trailingBytesMax: this.#pick([0, 200, 1_000_000]),
       },
       random: () => random,
       ...(trace === undefined ? {} : { trace }),
