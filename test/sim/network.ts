@@ -32,6 +32,14 @@ export interface NetworkRates {
   duplicates: number;
 }
 
+/**
+ * How often something may arrive. `anyNumberInALife`: a second time only at the process that ran when it was sent; a
+ * restarted follower that answers a heartbeat which its earlier process had answered as well takes the leader's
+ * acknowledgement of the first answer for one of its own, and holds its state to be fresher than it is. Over HTTP no
+ * request reaches two processes.
+ */
+type Copies = "once" | "anyNumber" | "anyNumberInALife";
+
 const wireLimits: wire.PeerWireLimits = {
   bodyBytesMax: 8 * 1024 * 1024,
   records: { payloadBytesMax: 2 * 1024 * 1024, entriesMax: 100_000 },
@@ -43,6 +51,8 @@ export class Network {
   rates: NetworkRates;
   /** Told of every message of the core, when it leaves. */
   onSend: (message: Message) => void = () => {};
+  /** And when a request arrives. */
+  onArrive: (message: Message) => void = () => {};
   readonly world: World;
   readonly trace: Trace;
   readonly probes: Probes;
@@ -84,17 +94,19 @@ export class Network {
   }
 
   /** Carries something: `arrive` happens to whatever process the receiver runs then, perhaps twice, perhaps never. */
-  carry(from: Endpoint, to: Endpoint, arrive: () => void, copies: "once" | "anyNumber"): void {
+  carry(from: Endpoint, to: Endpoint, arrive: () => void, copies: Copies): void {
     const random = this.#random;
     const { delayMs, loss, duplicates } = this.rates;
     const delay = this.#arrival(from.id, to.id, random.exponential(delayMs));
     const isLost = random.chance(loss);
-    if (copies === "anyNumber" && random.chance(duplicates)) {
-      const again = this.#arrival(from.id, to.id, random.exponential(4 * delayMs));
-      this.world.atOwner(again, to, () => {
+    if (copies !== "once" && random.chance(duplicates)) {
+      const at = this.#arrival(from.id, to.id, random.exponential(4 * delayMs));
+      const again = (): void => {
         this.probes.reached("message arrived twice");
         this.#deliver(from, to, arrive);
-      });
+      };
+      if (copies === "anyNumber") this.world.atOwner(at, to, again);
+      else this.world.atProcess(at, to, to.life, again);
     }
     if (isLost) return;
     this.world.atOwner(delay, to, () => this.#deliver(from, to, arrive));
@@ -118,7 +130,7 @@ interface Call {
   readonly to: Endpoint;
   /** By the asking machine's clock. */
   readonly deadline: number;
-  readonly copies: "once" | "anyNumber";
+  readonly copies: Copies;
   readonly resolve: (bytes: Uint8Array) => void;
   readonly reject: (error: PeerUnreachable) => void;
 }
@@ -154,8 +166,10 @@ export class SimTransport implements Transport {
     const { type, to } = message;
     if (this.#self.life === this.#life) this.#network.onSend(message);
     const body = wire.encodeRequest(message);
-    const bytes = await this.#call(to, timeoutMs, "anyNumber", body, async (handler) => {
+    const copies = type === "heartbeat" ? "anyNumberInALife" : "anyNumber";
+    const bytes = await this.#call(to, timeoutMs, copies, body, async (handler) => {
       const life = this.#peers.get(to)?.life;
+      this.#network.onArrive(message);
       const reply = await handler.receive(wire.decodeRequest(type, body, wireLimits));
       // What a process does after its end nobody sees.
       if (this.#peers.get(to)?.life === life) this.#network.onSend(reply);

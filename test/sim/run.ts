@@ -6,7 +6,7 @@ import { History } from "./history.ts";
 import { Nemesis } from "./nemesis.ts";
 import { Network } from "./network.ts";
 import { Machine, type Simulation } from "./node.ts";
-import { statusText } from "../raft/notation.ts";
+import { messageText, statusText } from "../raft/notation.ts";
 import { drawOptions, type Overrides, type SimOptions } from "./options.ts";
 import { Oracles } from "./oracles.ts";
 import { Probes } from "./probes.ts";
@@ -133,7 +133,16 @@ class Run implements Simulation {
       trace.mix(at);
       trace.mix(sequence * 16 + (owner?.number ?? 15));
     };
-    network.onSend = (message) => oracles.sent(message);
+    network.onArrive = (message) => {
+      if (trace.print !== null) trace.note(message.to, () => `gets ${messageText(message)}`);
+    };
+    network.onSend = (message) => {
+      oracles.sent(message);
+      // Heartbeats would leave no room for anything else.
+      if (trace.print !== null || !message.type.startsWith("heartbeat")) {
+        trace.note(message.from, () => messageText(message));
+      }
+    };
   }
 
   /** Those who stay; all others are dead, stopped or cut off from now on. */
