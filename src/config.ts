@@ -28,7 +28,8 @@ export const raftLimits: Omit<RaftLimits, "trailingEntries"> = {
   appendBytesMax: MIB,
   inflightAppendsMax: 8,
   inflightBytesMax: 8 * MIB,
-  uncommittedBytesMax: 64 * MIB,
+  // More than this takes a busy disk longer than an election timeout: clients would get 504, and the leader its leave.
+  uncommittedBytesMax: 16 * MIB,
   applyLagMax: 20_000,
   pendingReadsMax: 4096,
   trailingBytesMax: 64 * MIB,
