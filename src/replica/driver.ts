@@ -30,6 +30,9 @@ const inboxMax = 4096;
 /** Clocks that disagree by more than this, in milliseconds, mean a suspended process or a set clock. */
 const clockJumpMs = 250;
 
+/** How long after the first look an overdue write may still turn out to have ended, in milliseconds. */
+const overdueGraceMs = 1000;
+
 export class Driver<Result> {
   readonly raft: Raft;
   readonly halted: Promise<Error>;
@@ -46,6 +49,7 @@ export class Driver<Result> {
   #halt: (error: Error) => void = () => {};
   #draining = false;
   #timer: { readonly at: number; readonly cancel: () => void } | null = null;
+  #overdue: { readonly seq: number; readonly seenAt: number } | null = null;
   #seenOffice = "";
   #clockOffset = 0;
   /** Non-null while a received snapshot is put in place: what goes to the disk behind it waits here, in order. */
@@ -269,16 +273,25 @@ export class Driver<Result> {
   #onTimer(): void {
     this.#timer = null;
     if (this.#state !== "running") return;
-    const { clock, options } = this.#parts;
-    const oldest = this.#writing[0];
-    if (oldest !== undefined && clock.now() - oldest.at > options.diskStallMs) {
-      this.#haltWith(
-        new DiskFailure(`a write to disk has not ended after ${options.diskStallMs} ms`),
-      );
+    if (this.#diskStalled()) {
+      const { diskStallMs } = this.#parts.options;
+      this.#haltWith(new DiskFailure(`a write to disk has not ended after ${diskStallMs} ms`));
       return;
     }
-    if (this.raft.deadline() <= clock.now()) this.step({ type: "timeout" });
+    if (this.raft.deadline() <= this.#parts.clock.now()) this.step({ type: "timeout" });
     else this.#armTimer();
+  }
+
+  /** A process that was stopped looks here before it hears that its write ended long ago: it looks twice. */
+  #diskStalled(): boolean {
+    const now = this.#parts.clock.now();
+    const oldest = this.#writing[0];
+    if (oldest === undefined || now - oldest.at <= this.#parts.options.diskStallMs) {
+      this.#overdue = null;
+      return false;
+    }
+    if (this.#overdue?.seq !== oldest.seq) this.#overdue = { seq: oldest.seq, seenAt: now };
+    return now - this.#overdue.seenAt > overdueGraceMs;
   }
 
   /** To be called before anything is told that rests on time alone. */

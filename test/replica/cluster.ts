@@ -59,6 +59,7 @@ interface Disk {
 export interface Settings {
   readonly snapshotEntries?: number;
   readonly trailingEntries?: number;
+  readonly diskStallMs?: number;
   /** Wraps a node's log, to make it fail. */
   readonly wal?: (id: string, wal: Wal) => Wal;
 }
@@ -130,7 +131,8 @@ export class TestCluster {
     const { wal, recovered } = openMemoryWal({ index: 0, term: 0, crc: 0 }, disk.wal ?? undefined);
     disk.wal = wal;
     const urls = Object.fromEntries(this.#ids.map((peer) => [peer, `http://${peer}`]));
-    const { snapshotEntries = 10_000, trailingEntries = 1000, wal: wrap } = this.#settings;
+    const { snapshotEntries = 10_000, trailingEntries = 1000, diskStallMs = 10_000, wal: wrap } =
+      this.#settings;
     const limits = { ...raftLimits, trailingEntries };
     return await Replica.open<KvResult>({
       options: {
@@ -148,7 +150,7 @@ export class TestCluster {
         snapshotEntries,
         snapshotBytes: 64 * 1024 * 1024,
         peerTimeoutMs: 100,
-        diskStallMs: 10_000,
+        diskStallMs,
       },
       wal: wrap === undefined ? wal : wrap(id, wal),
       recovered,

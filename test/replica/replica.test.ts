@@ -129,6 +129,50 @@ describe("a replica", () => {
     });
   });
 
+  it("halts when a write to disk does not end", async () => {
+    let stuck = "";
+    const wal = (id: string, real: Wal): Wal => ({
+      append: (write) => id === stuck ? new Promise(() => {}) : real.append(write),
+      compactBefore: (index) => real.compactBefore(index),
+      close: () => real.close(),
+    });
+    const cluster = new TestCluster(3, { wal, diskStallMs: 100 });
+    await withCluster(cluster, async () => {
+      const leader = await cluster.leader();
+      stuck = leader.id;
+      await assert.rejects(leader.propose(put("a", "1"), 100), OutcomeUnknown);
+      assert.match((await leader.halted).message, /has not ended after 100 ms/);
+    });
+  });
+
+  it("does not take a process that was stopped for a disk that is", async () => {
+    const wal = (_: string, real: Wal): Wal => ({
+      append: async (write) => {
+        await new Promise((resolve) => setTimeout(resolve, 60));
+        await real.append(write);
+      },
+      compactBefore: (index) => real.compactBefore(index),
+      close: () => real.close(),
+    });
+    const cluster = new TestCluster(3, { wal, diskStallMs: 200 });
+    await withCluster(cluster, async () => {
+      const leader = await cluster.leader();
+      const written = leader.propose(put("a", "1"), 5000);
+      await until("it is being written", () => leader.status().persistLagMs > 0);
+      // The heartbeat's timer is due before the write's: it looks at a write that seems to be overdue.
+      const stopped = performance.now();
+      while (performance.now() - stopped < 400);
+      // Whoever leads after such a pause, and whatever became of the write: nobody may have halted.
+      await written.catch(() => undefined);
+      for (const { id } of cluster.replicas.values()) {
+        await until(
+          "its disk is well",
+          () => cluster.replica(id).health().live.every(({ ok }) => ok),
+        );
+      }
+    });
+  });
+
   it("tells how old its state is at most, from a heartbeat round on", async () => {
     const cluster = new TestCluster(3);
     await withCluster(cluster, async () => {
