@@ -13,7 +13,6 @@ declare const Deno: {
     options: {
       readonly hostname: string;
       readonly port: number;
-      readonly signal: AbortSignal;
       readonly onListen: () => void;
     },
     handler: (request: Request) => Promise<Response>,
@@ -27,15 +26,18 @@ export const runtime: Runtime = {
   // `node:fs` blocks the event loop there for as long as standard error is full.
   logSink: (bytes) => Deno.stderr.write(bytes),
   serve: async ({ host, port }, handler) => {
-    const abort = new AbortController();
     const server = Deno.serve(
-      { hostname: host, port, signal: abort.signal, onListen: () => {} },
+      { hostname: host, port, onListen: () => {} },
       (request) => handler(request),
     );
     return {
       close: async (timeoutMs) => {
-        const timer = setTimeout(() => abort.abort(), timeoutMs);
-        await server.shutdown();
+        // What is still open then ends with the process: to abort a server that shuts down throws where none can catch.
+        let timer: ReturnType<typeof setTimeout> | undefined;
+        const late = new Promise<void>((resolve) => {
+          timer = setTimeout(resolve, timeoutMs);
+        });
+        await Promise.race([server.shutdown(), late]);
         clearTimeout(timer);
       },
     };

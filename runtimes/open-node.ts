@@ -34,9 +34,10 @@ import { BadConfiguration } from "../src/errors.ts";
 import { createApp } from "../src/http/app.ts";
 import { Metrics } from "../src/http/metrics.ts";
 import { problemOf, Refusal } from "../src/http/problem.ts";
+import { marksOf } from "../src/http/exchange.ts";
 import { defaultInflightMax, raftRoutes } from "../src/http/raft-routes.ts";
 import type { Bindings } from "../src/http/target.ts";
-import { nodeHeader, problemType } from "../src/http/wire.ts";
+import { problemType } from "../src/http/wire.ts";
 import { KvMachine } from "../src/kv/machine.ts";
 import type { KvResult } from "../src/kv/result.ts";
 import type { Clock, Logger, ReplicaObserver, Transport } from "../src/ports.ts";
@@ -216,6 +217,7 @@ async function openOn(
     observer: metrics,
     machine,
   });
+  const marks = () => marksOf({ replica, machine });
   const defect = Promise.withResolvers<Error>();
   const app = createApp({
     replica,
@@ -231,6 +233,7 @@ async function openOn(
     peerRoutes: raftRoutes({
       handler: replica,
       authenticator,
+      marks,
       limits: {
         wire: wireLimits,
         inflightMax: defaultInflightMax,
@@ -238,7 +241,7 @@ async function openOn(
       },
     }),
   });
-  const door = new Door(config.id, async (request, bindings) => await app.fetch(request, bindings));
+  const door = new Door(marks, async (request, bindings) => await app.fetch(request, bindings));
   const server = await listen(runtime, config.listen, door);
   replica.start();
   const url = urlOf(config.listen);
@@ -262,13 +265,13 @@ async function listen(runtime: Runtime, address: ListenAddress, door: Door): Pro
 
 /** What clients come in by: counts their requests that are under way, and closes before the node stops. */
 class Door {
-  readonly #id: string;
+  readonly #marks: () => Record<string, string>;
   readonly #inner: Handler;
   #open = 0;
   #onEmpty: (() => void) | null = null;
 
-  constructor(id: string, inner: Handler) {
-    this.#id = id;
+  constructor(marks: () => Record<string, string>, inner: Handler) {
+    this.#marks = marks;
     this.#inner = inner;
   }
 
@@ -300,7 +303,7 @@ class Door {
     const refusal = problemOf(new Refusal("not_ready", "this node is stopping"), method);
     return new Response(JSON.stringify(refusal.body), {
       status: refusal.status,
-      headers: { ...refusal.headers, "content-type": problemType, [nodeHeader]: this.#id },
+      headers: { ...this.#marks(), ...refusal.headers, "content-type": problemType },
     });
   }
 }

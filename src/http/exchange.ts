@@ -57,6 +57,21 @@ export interface Host {
   arrivingBytes: number;
 }
 
+/** What every answer carries: who gives it, the store's revision that it reflects, and the term. */
+export function marksOf(
+  { replica, machine }: {
+    readonly replica: Pick<ReplicaView, "id" | "term">;
+    readonly machine: KvMachine;
+  },
+  revision: number = machine.store.revision,
+): Record<string, string> {
+  return {
+    [nodeHeader]: replica.id,
+    [revisionHeader]: String(revision),
+    [termHeader]: String(replica.term),
+  };
+}
+
 /** What an answer says besides status and body. */
 export interface AnswerExtra {
   readonly headers?: Readonly<Record<string, string>>;
@@ -88,11 +103,8 @@ export class Exchange {
     body: string | Uint8Array<ArrayBuffer> | null,
     extra: AnswerExtra = {},
   ): Response {
-    const { replica, machine } = this.host;
     const headers: Record<string, string> = {
-      [nodeHeader]: replica.id,
-      [revisionHeader]: String(extra.revision ?? machine.store.revision),
-      [termHeader]: String(replica.term),
+      ...marksOf(this.host, extra.revision),
       // Else a cache on the way may answer a linearizable read from memory: 200 and 404 are cacheable by default.
       "cache-control": "no-cache",
       ...extra.headers,

@@ -102,8 +102,11 @@ export function problem(
   c: Context,
   status: ContentfulStatusCode,
   code: ProblemCode,
-  detail: string,
+  { detail, headers: given }: {
+    readonly detail: string;
+    readonly headers: Readonly<Record<string, string>>;
+  },
 ): Response {
-  const { body, headers } = problemOf(new Refusal(code, detail, { status }), "GET");
+  const { body, headers } = problemOf(new Refusal(code, detail, { status, headers: given }), "GET");
   return c.body(JSON.stringify(body), status, { ...headers, "content-type": problemType });
 }

@@ -46,6 +46,8 @@ export interface RaftRoutesOptions {
   readonly handler: PeerHandler;
   readonly authenticator: PeerAuthenticator;
   readonly limits: RaftRoutesLimits;
+  /** Headers of every refusal: whoever is refused may be no peer, and reads them as a client does. */
+  readonly marks?: () => Readonly<Record<string, string>>;
 }
 
 /** Several times what the peers' own bounds let through. */
@@ -70,21 +72,37 @@ export function raftRoutes(options: RaftRoutesOptions): Hono {
     const path = peerPaths[type];
     app.post(path, async (c) => {
       if (inflight[lane] >= limits.inflightMax[lane]) {
-        return problem(c, 503, "not_ready", "too many peer requests are under way");
+        return problemFrom(options, c, 503, "not_ready", "too many peer requests are under way");
       }
       inflight[lane]++;
       try {
         const { bodyBytesMax } = limits.wire;
         const body = await readBody(c.req.raw, bodyBytesMax, limits.bodyTimeoutMs);
         if (body === "too_large") {
-          return problem(c, 413, "too_large", `a peer message has at most ${bodyBytesMax} bytes`);
+          return problemFrom(
+            options,
+            c,
+            413,
+            "too_large",
+            `a peer message has at most ${bodyBytesMax} bytes`,
+          );
         }
         if (body === "timed_out") {
-          return problem(c, 408, "request_timeout", "the body took too long to arrive");
+          return problemFrom(
+            options,
+            c,
+            408,
+            "request_timeout",
+            "the body took too long to arrive",
+          );
         }
-        if (body === "broken") return problem(c, 400, "bad_request", "the body broke off");
+        if (body === "broken") {
+          return problemFrom(options, c, 400, "bad_request", "the body broke off");
+        }
         const exchange = authenticator.openRequest(c.req.raw.headers, path, body);
-        if ("refused" in exchange) return problem(c, 401, "unauthenticated", exchange.refused);
+        if ("refused" in exchange) {
+          return problemFrom(options, c, 401, "unauthenticated", exchange.refused);
+        }
         return await answer(c, type, exchange, body, options);
       } finally {
         inflight[lane]--;
@@ -92,8 +110,21 @@ export function raftRoutes(options: RaftRoutesOptions): Hono {
     });
   }
   // What is no peer message can't be signed as one.
-  app.all("/raft/v1/*", (c) => problem(c, 401, "unauthenticated", "there is no such peer message"));
+  app.all(
+    "/raft/v1/*",
+    (c) => problemFrom(options, c, 401, "unauthenticated", "there is no such peer message"),
+  );
   return app;
+}
+
+function problemFrom(
+  { marks }: RaftRoutesOptions,
+  c: Context,
+  status: 400 | 401 | 408 | 413 | 429 | 503,
+  code: ProblemCode,
+  detail: string,
+): Response {
+  return problem(c, status, code, { detail, headers: marks?.() ?? {} });
 }
 
 /** Answers a request of a known sender. */
@@ -102,10 +133,11 @@ async function answer(
   type: PeerRequestType,
   exchange: PeerExchange,
   body: Uint8Array<ArrayBuffer>,
-  { authenticator, handler, limits }: RaftRoutesOptions,
+  options: RaftRoutesOptions,
 ): Promise<Response> {
+  const { authenticator, handler, limits } = options;
   const refuse = (status: 400 | 429 | 503, code: ProblemCode, detail: string): Response => {
-    const response = problem(c, status, code, detail);
+    const response = problemFrom(options, c, status, code, detail);
     for (
       const [name, value] of Object.entries(authenticator.sealReply(exchange, status, NO_BYTES))
     ) {

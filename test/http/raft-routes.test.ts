@@ -73,6 +73,22 @@ describe("the peer routes", () => {
     assert.deepEqual(decodeReply("heartbeat", bytes, wireLimits), replyTo(heartbeat()));
   });
 
+  it("mark what they refuse as every answer of a node is marked", async () => {
+    const marks = () => ({ "holdfast-node": "b", "holdfast-revision": "12", "holdfast-term": "3" });
+    const app = raftRoutes({ handler: unreached, authenticator: node("b"), limits, marks });
+    const wrong = sealed(node("a", [], "another cluster"));
+    const other = { body: new Uint8Array([0xff]), headers: wrong.headers };
+    for (
+      const [path, posted] of [[peerPaths.heartbeat, wrong], ["/raft/v1/none", other]] as const
+    ) {
+      const response = await app.request(path, { method: "POST", ...posted });
+      await refused(response, 401, "unauthenticated");
+      for (const [name, value] of Object.entries(marks())) {
+        assert.equal(response.headers.get(name), value, `${path}: ${name}`);
+      }
+    }
+  });
+
   it("hand forwarded commands and pieces of snapshots to the replica", async () => {
     const seen: unknown[] = [];
     const post = routes(handlerWith({
