@@ -18,6 +18,8 @@ export interface Bindings {
 export function targetOf(url: string, bindings: Bindings | undefined): string {
   const raw = bindings?.incoming?.url;
   let target = raw !== undefined && raw.charCodeAt(0) === 0x2f ? raw : null;
+  // Without a host (HTTP/1.0 need not name one) Bun gives the target alone.
+  if (target === null && url.charCodeAt(0) === 0x2f) target = url;
   if (target === null) {
     const start = url.indexOf("/", url.indexOf("://") + 3);
     target = start === -1 ? "/" : url.slice(start);

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { keyToBytes } from "../../src/kv/key.ts";
+import { targetOf } from "../../src/http/target.ts";
 import { assertProblem, fixture, json } from "./fixture.ts";
 
 describe("PUT, GET, HEAD and DELETE of a key", () => {
@@ -261,5 +262,14 @@ describe("what is promised for later", () => {
     await assertProblem(await send("GET", "/v1/kv/a?revision=3"), 400, "bad_request");
     await assertProblem(await send("GET", "/v1/kv?revision=3"), 400, "bad_request");
     assert.equal(replica.log.length, 0);
+  });
+});
+
+describe("a request's target", () => {
+  it("is all that follows the host, and all there is where no host was named", () => {
+    for (const target of ["/v1/kv/a/b?x=/", "/", "/v1/kv/http://a/b"]) {
+      assert.equal(targetOf(`http://127.0.0.1:4001${target}`, undefined), target);
+      assert.equal(targetOf(target, undefined), target);
+    }
   });
 });
