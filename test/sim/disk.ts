@@ -71,6 +71,8 @@ export interface DiskParts {
   readonly owner: Owner;
   /** Mean time of a sync. */
   readonly syncMs: number;
+  /** Syncs of the log do nothing. */
+  readonly lies: boolean;
 }
 
 export class SimDisk implements FileSystem {
@@ -170,7 +172,9 @@ export class SimDisk implements FileSystem {
   async open(path: string, mode: "read" | "write" | "create"): Promise<File> {
     const file = await this.#memory.open(path, mode);
     if (path.includes("/wal-")) {
-      return new MisdirectedFile(file, (buffers, at) => this.#aim(buffers, at));
+      const aimed = new MisdirectedFile(file, (buffers, at) => this.#aim(buffers, at));
+      if (this.#parts.lies) aimed.datasync = async () => void (await file.size());
+      return aimed;
     }
     if (path.includes("/snapshot")) return new FlippedFile(file, (bytes) => this.#flip(bytes));
     return file;

@@ -3,9 +3,11 @@
  * store itself gives out, so most of linearizability is a look at each operation: it must not go back behind anything
  * that had been answered before it began, and its answer must be what the committed history has there.
  */
+import { checkHistory } from "./linearizability.ts";
 import type { Oracles } from "./oracles.ts";
 import type { Probes } from "./probes.ts";
-import { resultText } from "./reference.ts";
+import { type ReferenceItem, resultText } from "./reference.ts";
+import { asRegisters } from "./registers.ts";
 import { type Request, requestText, type Response, type SeenItem } from "./operation.ts";
 
 /** An operation as a client saw it. Times are microseconds. */
@@ -22,6 +24,8 @@ export interface Operation {
   response: Response | null;
 }
 
+/** Operations, beyond which a history is not searched for an order of each key: the revisions have told. */
+const checkedMax = 20_000;
 /** A staleness counts in the machine's own milliseconds and is compared in true ones: rounding, beside the drift. */
 const stalenessGraceUs = 2000;
 
@@ -30,12 +34,19 @@ export class History {
   readonly #oracles: Oracles;
   readonly #probes: Probes;
   readonly #drift: number;
+  readonly #keys: number;
   #floor = 0;
 
-  constructor(oracles: Oracles, probes: Probes, drift: number) {
+  /** @param options `drift` as in {@link SimOptions}; `keys` is how many the clients use. */
+  constructor(
+    oracles: Oracles,
+    probes: Probes,
+    options: { readonly drift: number; readonly keys: number },
+  ) {
     this.#oracles = oracles;
     this.#probes = probes;
-    this.#drift = drift;
+    this.#drift = options.drift;
+    this.#keys = options.keys;
     oracles.isRefused = (number) => this.operations[number - 1]?.response?.type === "notApplied";
   }
 
@@ -88,6 +99,11 @@ export class History {
       if (response?.type === "written" && effect === undefined) {
         this.#oracles.fail(`operation ${number} was acknowledged and is not in the log`);
       }
+    }
+    if (this.operations.length > checkedMax) return;
+    const verdict = checkHistory(asRegisters(this.operations, this.#keys));
+    if (!verdict.ok) {
+      this.#oracles.fail(`key ${verdict.key} is not linearizable: ${verdict.reason}`);
     }
   }
 
@@ -158,7 +174,9 @@ export class History {
 }
 
 function seen(
-  [key, item]: readonly [string, { readonly revision: number; readonly crc: number } | null],
+  [key, item]: readonly [string, ReferenceItem | null],
 ): SeenItem[] {
-  return item === null ? [] : [{ key, revision: item.revision, crc: item.crc }];
+  if (item === null) return [];
+  const { revision, crc, value } = item;
+  return [{ key, revision, crc, value }];
 }

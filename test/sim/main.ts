@@ -1,22 +1,13 @@
 /** `npm run sim`: runs seeds, and says what they came to. */
-import { execFileSync } from "node:child_process";
 import process from "node:process";
 import { help, readArguments, type SimArguments } from "./arguments.ts";
+import { commit } from "./commit.ts";
 import { describeOptions, drawOptions } from "./options.ts";
 import { Probes } from "./probes.ts";
 import { type RunResult, simulate } from "./run.ts";
 import { command, shrink } from "./shrink.ts";
 
 const progressEveryMs = 2000;
-
-/** The commit that the tree stands at, or null where there is no repository. */
-export function commit(): string | null {
-  try {
-    return execFileSync("git", ["rev-parse", "HEAD"], { encoding: "utf8", stdio: "pipe" }).trim();
-  } catch {
-    return null;
-  }
-}
 
 class Totals {
   readonly probes: Probes = new Probes();

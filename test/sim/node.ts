@@ -85,7 +85,8 @@ export class Machine implements Endpoint {
     const rate = this.#random.between(1 - d, 1 + d);
     this.clock = new MachineClock(world, rate, this.#random.below(1_000_000));
     const random = new Random(options.seed, `disk ${this.id}`);
-    this.disk = new SimDisk({ world, trace, random, owner: this, syncMs: options.syncMs });
+    const { syncMs, lyingDisk: lies } = options;
+    this.disk = new SimDisk({ world, trace, random, owner: this, syncMs, lies });
     this.disk.onCrash = () => this.#crashedInCall();
     this.disk.onFault = (what) => {
       if (what.startsWith("a bit")) this.#flipped = true;

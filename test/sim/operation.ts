@@ -20,6 +20,8 @@ export interface SeenItem {
   readonly key: Key;
   readonly revision: number;
   readonly crc: number;
+  /** The number of the put that wrote it. */
+  readonly value: number;
 }
 
 export type Response =
@@ -71,11 +73,16 @@ export function commandBytes(command: Command): Uint8Array {
   return encodeCommand(command);
 }
 
+/** The number of the put that wrote a value. */
+export function writerOf(value: Uint8Array): number {
+  return new DataView(value.buffer, value.byteOffset).getFloat64(0);
+}
+
 /** Whose write a command is. */
 export function operationOf(command: Command): number {
   switch (command.type) {
     case "put":
-      return new DataView(command.value.buffer, command.value.byteOffset).getFloat64(0);
+      return writerOf(command.value);
     case "delete": {
       const mark = command.conditions.at(-1);
       return mark?.type === "notRevision" ? (mark.revisions[0] ?? 0) - markFrom : 0;

@@ -63,6 +63,7 @@ export interface SimOptions {
   readonly drift: number;
   /** Faults that begin at a point of time: on average so far apart, all kinds together. */
   readonly faultEveryMs: number;
+  readonly lyingDisk: boolean;
   readonly load: {
     readonly clients: number;
     /** Mean time of a client between two operations. */
@@ -86,6 +87,8 @@ export interface Overrides {
   readonly faults?: ReadonlySet<FaultKind>;
   readonly clients?: number;
   readonly thinkMs?: number;
+  /** Disks lose at a power cut what they said was synced: a run has to fail then. For tests of the oracles. */
+  readonly lyingDisk?: boolean;
 }
 
 export const secondsDefault = 60;
@@ -114,6 +117,7 @@ export function drawOptions(seed: bigint, overrides: Overrides = {}): SimOptions
     },
     syncMs: random.pick([0.2, 1, 1, 3, 10]),
     drift: random.pick([0.001, 0.01, 0.05, 0.1]),
+    lyingDisk: overrides.lyingDisk === true,
     faultEveryMs: random.pick([300, 1000, 1000, 3000, 8000]),
     load: {
       clients: random.whole(1, 12),

@@ -7,10 +7,12 @@ import { type Command, type Condition, decodeCommand } from "../../src/kv/comman
 import type { Key } from "../../src/kv/key.ts";
 import type { KvResult } from "../../src/kv/result.ts";
 import type { Store } from "../../src/kv/store.ts";
-import { operationOf } from "./operation.ts";
+import { operationOf, writerOf } from "./operation.ts";
 
 export interface ReferenceItem {
   readonly crc: number;
+  /** The number of the put that wrote it. */
+  readonly value: number;
   readonly created: number;
   readonly revision: number;
   readonly version: number;
@@ -153,6 +155,7 @@ export class Reference {
     const revision = ++this.revision;
     const item = {
       crc: crc32(command.value),
+      value: writerOf(command.value),
       created: before?.created ?? revision,
       revision,
       version: (before?.version ?? 0) + 1,
@@ -204,7 +207,10 @@ export function stateHash(store: Store): number {
   return hash;
 }
 
-function itemHash(key: Key, { crc, created, revision, version }: ReferenceItem): number {
+function itemHash(
+  key: Key,
+  { crc, created, revision, version }: Omit<ReferenceItem, "value">,
+): number {
   let hash = crc | 0;
   for (let i = 0; i < key.length; i++) hash = Math.imul(hash ^ key.charCodeAt(i), 0x01000193);
   for (const part of [created, revision, version]) {

@@ -78,7 +78,10 @@ class Run implements Simulation {
     for (const each of this.#random.shuffled(this.machines).slice(0, minority)) {
       each.damageable = true;
     }
-    this.history = new History(this.oracles, this.probes, faults.has("drift") ? options.drift : 0);
+    this.history = new History(this.oracles, this.probes, {
+      drift: faults.has("drift") ? options.drift : 0,
+      keys: options.load.keys,
+    });
     this.workload = new Workload(this);
     this.nemesis = new Nemesis(this);
     this.#watch();

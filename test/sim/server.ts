@@ -4,7 +4,7 @@ import { NotApplied, OutcomeUnknown } from "../../src/errors.ts";
 import type { KvMachine } from "../../src/kv/machine.ts";
 import type { KvResult } from "../../src/kv/result.ts";
 import type { Replica } from "../../src/replica.ts";
-import { commandBytes, type Request, type Response } from "./operation.ts";
+import { commandBytes, type Request, type Response, writerOf } from "./operation.ts";
 
 export interface Server {
   readonly replica: Replica<KvResult>;
@@ -44,7 +44,9 @@ function read(
     : store.list({ start: request.start, end: request.end });
   const items = [];
   for (const [key, item] of found) {
-    if (item !== undefined) items.push({ key, revision: item.revision, crc: crc32(item.value) });
+    if (item === undefined) continue;
+    const { revision, value } = item;
+    items.push({ key, revision, crc: crc32(value), value: writerOf(value) });
   }
   const follows = replica.status().role !== "leader";
   return { type: "read", revision: store.revision, items, stalenessMs, at: now(), follows };
