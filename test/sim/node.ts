@@ -266,7 +266,7 @@ export class Machine implements Endpoint {
     };
     const status = replica.status();
     this.note(() => `recovered ${statusText(status)}`);
-    replica.halted.then((error) => {
+    void replica.halted.then((error) => {
       if (life === this.life) this.#exited(error);
     });
     replica.start();

@@ -109,7 +109,7 @@ class Run implements Simulation {
     const scale = Math.max(1, options.electionTimeoutMs / electionTimeoutDefaultMs);
     const bound = recoveryUs * scale + (options.faults.has("slowDisk") ? stalledUs : 0);
     const served = new Set<string>();
-    for (const machine of majority) this.#probe(machine, served);
+    for (const machine of majority) void this.#probe(machine, served);
     while (oracles.failure === null && !this.#agree(majority, served)) {
       if (world.now - began > bound) {
         oracles.fail(this.#unrecovered(majority, served, bound));

@@ -106,7 +106,7 @@ export class Workload {
         network.carry(machine, this.#end, () => finish(response), "once");
       if (served === null) return answer({ type: "notApplied", reason: "refused" });
       const { life } = machine;
-      served.then((response) => {
+      void served.then((response) => {
         if (machine.life === life) answer(response);
       });
     }, "once");
