@@ -1,0 +1,167 @@
+/** Defects of what surrounds the core: log and snapshot files, the driver, the state machine. */
+import { type Mutant, mutant } from "./mutant.ts";
+
+const applier = "src/replica/applier.ts";
+const driver = "src/replica/driver.ts";
+const files = "src/adapters/file-snapshots.ts";
+const fileWal = "src/adapters/file-wal.ts";
+const proposals = "src/replica/proposals.ts";
+const reads = "src/replica/reads.ts";
+const recovery = "src/adapters/wal-recovery.ts";
+const replica = "src/replica.ts";
+const segments = "src/adapters/wal-segments.ts";
+const staged = "src/adapters/staged-file.ts";
+
+/** What is on the disk, and when. */
+export const diskMutants: readonly Mutant[] = [
+  mutant("acknowledge-before-sync", "a write to the log is called durable before its sync", {
+    file: fileWal,
+    find: `    await this.#segment.file.datasync();
+    this.#offset += bytes;`,
+    replace: `    this.#offset += bytes;`,
+  }),
+  mutant("failed-sync-tried-again", "a sync that failed is tried again, and believed", {
+    file: fileWal,
+    find: `    await this.#segment.file.datasync();
+    this.#offset += bytes;`,
+    replace: `    const { file } = this.#segment;
+    await file.datasync().catch(() => file.datasync());
+    this.#offset += bytes;`,
+  }),
+  mutant(
+    "recovered-but-not-written",
+    "what recovery read from the system's cache is believed to be durable",
+    {
+      file: fileWal,
+      find: `    if (lastFrame !== null) await file.writev([lastFrame.bytes], lastFrame.offset);`,
+      replace: `    if (lastFrame === undefined) return { ...segment, file, salt };`,
+    },
+  ),
+  mutant("segment-rename-unsynced", "a new segment's name is not synced", {
+    file: segments,
+    find: `    await this.#fs.rename(temporary, path);
+    await this.#syncDirectory();`,
+    replace: `    await this.#fs.rename(temporary, path);`,
+  }),
+  mutant("segment-header-unsynced", "a new segment gets its name before its header is synced", {
+    file: segments,
+    find: `    await this.#sync(file, SEGMENT_HEADER_BYTES);`,
+    replace: ``,
+  }),
+  mutant("compacts-one-too-many", "a segment goes whose last entry is still needed", {
+    file: segments,
+    find: `        if (oldest.lastIndex >= index) return;`,
+    replace: `        if (oldest.lastIndex > index) return;`,
+  }),
+  mutant("cut-at-first-bad-record", "the log is cut at the first bad record, whatever follows it", {
+    file: recovery,
+    find: `    if (last) checkTail(path, file, { ...frames, salt });`,
+    replace: `    if (last && salt < 0) checkTail(path, file, { ...frames, salt });`,
+  }),
+  mutant("snapshot-rename-unsynced", "a snapshot's name is not synced", {
+    file: files,
+    find: `    await this.#fs.syncDirectory(this.#directory);
+    this.#latest = meta;`,
+    replace: `    this.#latest = meta;`,
+  }),
+  mutant("snapshot-unsynced", "a snapshot is not synced before it gets its name", {
+    file: files,
+    find: `  await put(encoder.trailer());
+  await onDisk(() => file.datasync());`,
+    replace: `  await put(encoder.trailer());`,
+  }),
+  mutant("received-snapshot-unsynced", "a received snapshot is not synced before it is installed", {
+    file: staged,
+    find: `      await file.datasync();
+      return meta;`,
+    replace: `      return meta;`,
+  }),
+  mutant(
+    "older-snapshot-replaces",
+    "a snapshot of one's own takes the place of a newer one received",
+    {
+      file: files,
+      find:
+        `    if (before !== null && before.index > meta.index) return await this.#fs.remove(path);`,
+      replace: ``,
+    },
+  ),
+];
+
+/** Requests, snapshots and state. */
+export const hostMutants: readonly Mutant[] = [
+  mutant("not-applied-after-proposing", "a proposal that ran out of time is called not applied", {
+    file: proposals,
+    find:
+      `    proposal.reject(new OutcomeUnknown("proposed, and its fate was not learned in time"));`,
+    replace:
+      `    proposal.reject(new NotApplied("no_leader", "proposed, and its fate was not learned"));`,
+  }),
+  mutant("another-leaders-entry-answers", "whatever is applied at its index answers a proposal", {
+    file: proposals,
+    find: `    if (proposal.term !== entry.term || result === null) {`,
+    replace: `    if (result === null) {`,
+  }),
+  mutant("forward-tried-again", "a write that a leader may have got is forwarded again", {
+    file: replica,
+    find: `      if (!error.maybeReceived) return null;`,
+    replace: `      if (deadline > 0) return null;`,
+  }),
+  mutant(
+    "forwarded-unknown-is-not-applied",
+    "a leader's 'unknown' reaches the client as 'not applied'",
+    {
+      file: replica,
+      find:
+        `        throw new OutcomeUnknown("the leader did not learn the write's fate in time");`,
+      replace:
+        `        throw new NotApplied("no_leader", "the leader did not learn the write's fate");`,
+    },
+  ),
+  mutant("read-before-applied", "a read is served before its index is applied", {
+    file: reads,
+    find: `    if (applied >= index) this.#end(id, batch, "readable");`,
+    replace: `    if (applied >= 0) this.#end(id, batch, "readable");`,
+  }),
+  mutant("suspension-unnoticed", "nobody compares the clocks", {
+    file: driver,
+    find: `    const jumped = Math.abs(offset - this.#clockOffset) > clockJumpMs;`,
+    replace: `    const jumped = Math.abs(offset - this.#clockOffset) > clockJumpMs * Infinity;`,
+  }),
+  mutant("promises-before-durable", "what waits for the disk leaves when the write begins", {
+    file: driver,
+    find: `    this.#writing.push({ seq: persist.seq, at });`,
+    replace: `    this.#writing.push({ seq: persist.seq, at });
+    for (const message of persist.sendAfter) this.#send(message);`,
+  }),
+  mutant("snapshot-without-its-term", "a snapshot says nothing of the term of its last entry", {
+    file: applier,
+    find: `    const meta = { index, term, crc, configuration: this.#configuration };
+    this.#snapshotting = this.#write(meta);`,
+    replace: `    const meta = { index, term, crc, configuration: this.#configuration };
+    this.#snapshotting = this.#write({ ...meta, term: 0 });`,
+  }),
+  mutant("compacts-before-durable", "the log is compacted before the snapshot is durable", {
+    file: applier,
+    find: `    this.#snapshotting = this.#write(meta);
+    try {
+      await this.#snapshotting;
+    } finally {
+      this.#snapshotting = null;
+    }`,
+    replace: `    this.#snapshotting = this.#write(meta).finally(() => {
+      this.#snapshotting = null;
+    });
+    this.#snapshotting.catch(() => {});`,
+  }),
+  mutant("snapshot-of-a-living-state", "a snapshot is written from a state that goes on changing", {
+    file: "src/kv/machine.ts",
+    find: `    const frozen = this.#store.clone();`,
+    replace: `    const frozen = this.#store;`,
+  }),
+  mutant("deletes-take-no-revision", "a range delete of one key takes no revision", {
+    file: "src/kv/store.ts",
+    find: `    if (deleted > 0) this.#next();`,
+    replace: `    if (deleted > 1) this.#next();`,
+  }),
+];
