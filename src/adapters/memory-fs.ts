@@ -247,8 +247,11 @@ export class MemoryFileSystem implements FileSystem {
     const verdict = await this.intercept({ number: ++this.#calls, operation, path });
     if (life !== this.#life) fail("ECRASHED", `${operation} ${path}`);
     if (verdict === "proceed") return effect();
-    partial();
-    if (verdict === "crash") this.crash();
+    try {
+      partial();
+    } finally {
+      if (verdict === "crash") this.crash();
+    }
     return fail(verdict === "crash" ? "ECRASHED" : "EIO", `${operation} ${path}`);
   }
 
