@@ -177,6 +177,11 @@ export async function openNode(
   }
 }
 
+function warnOfAnotherUrl(known: string | undefined, { advertise }: NodeConfig, log: Logger): void {
+  if (known === undefined || known === advertise) return;
+  log("warn", "this node is known to its cluster by another URL", { known, now: advertise });
+}
+
 async function openOn(
   storage: DataDirectory,
   config: NodeConfig,
@@ -184,21 +189,14 @@ async function openOn(
   log: Logger,
 ): Promise<RunningNode> {
   const { clusterId, birth } = storage.identity;
-  const known = birth.urls[config.id];
-  if (known !== undefined && known !== config.advertise) {
-    log("warn", "this node is known to its cluster by another URL", {
-      known,
-      now: config.advertise,
-    });
-  }
+  warnOfAnotherUrl(birth.urls[config.id], config, log);
   const clock = createSystemClock();
   const metrics = new Metrics();
   const machine = new KvMachine();
-  const secrets = config.secret === null ? [] : [config.secret];
   const authenticator = createPeerAuthenticator({
     self: config.id,
     clusterId,
-    secrets,
+    secrets: config.secret === null ? [] : [config.secret],
     wallNow: () => clock.wallNow(),
   });
   const transport = createFetchTransport({
