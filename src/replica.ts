@@ -141,7 +141,7 @@ export class Replica<Result> implements PeerHandler {
   stalenessMs(): number | null {
     this.#driver.compareClocks();
     const now = this.#parts.clock.now();
-    const at = this.#driver.raft.freshAt(now);
+    const at = this.#driver.raft.freshAt(now, this.#driver.appliedIndex);
     return at === null ? null : Math.max(0, Math.ceil(now - at));
   }
 

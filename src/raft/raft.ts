@@ -305,10 +305,14 @@ export class Raft {
     return this.#core.snapshot.index;
   }
 
-  /** The state machine here holds all that was committed at this time, or null before it ever heard of a quorum. */
-  freshAt(now: Millis): Millis | null {
+  /**
+   * A state that reflects all entries up to `applied` holds all that was committed at this time; null before this node
+   * ever heard of a quorum. A snapshot counts as applied here as soon as it was accepted, which the driver's state
+   * machine may not reflect yet.
+   */
+  freshAt(now: Millis, applied: Index = this.#core.applied): Millis | null {
     const core = this.#core;
-    const { leadership: office, commit, applied } = core;
+    const { leadership: office, commit } = core;
     const alone = office !== null && office.progress.size === 0;
     // Before its term's first commit even a sole leader may not know all that it once acknowledged.
     if (alone && commit >= office.firstIndex && applied === commit) return now;
