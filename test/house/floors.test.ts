@@ -180,13 +180,24 @@ describe("the house", () => {
 
   it("locks packages to their names and digests, not to one registry's address", () => {
     const { packages } = JSON.parse(text("package-lock.json")) as {
-      packages: Record<string, { resolved?: string; integrity?: string; link?: boolean }>;
+      packages: Record<string, { resolved?: string; integrity?: string; os?: readonly string[] }>;
     };
     const addressed = Object.entries(packages).filter(([, one]) => one.resolved !== undefined);
     assert.deepEqual(addressed.map(([name]) => name), []);
-    const loose = Object.entries(packages).filter(([name, one]) =>
-      name !== "" && one.integrity === undefined
+    // Binaries for other systems may stand without one: a registry's copy need not have them all.
+    const loose = Object.entries(packages).filter(([name, { integrity, os }]) =>
+      name !== "" && integrity === undefined && os === undefined
     );
     assert.deepEqual(loose.map(([name]) => name), []);
+  });
+
+  it("locks every optional package that a locked one names, or npm ci would refuse", () => {
+    const { packages } = JSON.parse(text("package-lock.json")) as {
+      packages: Record<string, { optionalDependencies?: Record<string, string> }>;
+    };
+    const missing = Object.values(packages)
+      .flatMap(({ optionalDependencies = {} }) => Object.keys(optionalDependencies))
+      .filter((name) => packages[`node_modules/${name}`] === undefined);
+    assert.deepEqual(missing, []);
   });
 });
