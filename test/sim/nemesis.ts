@@ -17,6 +17,8 @@ export interface NemesisParts {
 }
 
 const second = 1_000_000;
+/** How often a fault is aimed at the leader. */
+const leaderShare = 0.4;
 
 export class Nemesis {
   /** Faults that began. */
@@ -34,6 +36,7 @@ export class Nemesis {
     for (const kind of faultKinds) {
       if (options.faults.has(kind)) this.#wait(kind, new Random(options.seed, `nemesis ${kind}`));
     }
+    if (options.faults.has("regicide")) this.#huntLeaders();
   }
 
   /** No fault begins any more, and all that can be mended is. */
@@ -50,7 +53,7 @@ export class Nemesis {
 
   #wait(kind: FaultKind, random: Random): void {
     const { options, world } = this.#parts;
-    const mean = options.faultEveryMs * Math.max(4, options.faults.size / 2);
+    const mean = options.faultEveryMs * Math.max(2, options.faults.size / 4);
     world.after(Math.round(random.exponential(mean) * 1000), () => {
       if (this.#stopped) return;
       if (this.#begin(kind, random)) this.injected++;
@@ -58,10 +61,42 @@ export class Nemesis {
     });
   }
 
+  /** New leaders fall before they have told many: what they wrote alone lies about on their disks. */
+  #huntLeaders(): void {
+    const { options, world, machines } = this.#parts;
+    const random = new Random(options.seed, "nemesis regicide");
+    const share = random.pick([0.1, 0.3, 0.6]);
+    const laterUs = random.pick([0, 1000, 20_000, 200_000]);
+    for (const machine of machines) {
+      machine.onElected = () => {
+        if (this.#stopped || !random.chance(share)) return;
+        world.after(random.below(laterUs + 1), () => this.#fell(machine, random));
+      };
+    }
+  }
+
+  #fell(machine: Machine, random: Random): void {
+    if (this.#stopped) return;
+    this.injected++;
+    const us = Math.round(random.between(1, 8) * this.#parts.options.electionTimeoutMs * 1000);
+    const others = this.#parts.machines.filter((each) => each !== machine);
+    switch (random.pick(["power", "cut", "cut", "pause"])) {
+      case "power":
+        machine.end("power");
+        return machine.startLater(us);
+      case "pause":
+        return void this.#pause(machine, us, "clockRuns", random);
+      default: {
+        const pairs = others.flatMap(({ id }) => [[id, machine.id], [machine.id, id]] as const);
+        this.#cutAll(pairs, us);
+      }
+    }
+  }
+
   /** False for what is no event, but a property of the whole run. */
   #begin(kind: FaultKind, random: Random): boolean {
     const { machines } = this.#parts;
-    const machine = random.pick(machines);
+    const machine = this.#victim(random);
     const electionUs = this.#parts.options.electionTimeoutMs * 1000;
     switch (kind) {
       case "clogs":
@@ -80,15 +115,14 @@ export class Nemesis {
         machine.disk.crashAfterCalls = random.below(30);
         return true;
       case "pauses":
-        return this.#pause(machine, random.whole(1, 10 * electionUs), "clockRuns");
+        return this.#pause(machine, random.whole(1, 10 * electionUs), "clockRuns", random);
       case "suspends":
-        return this.#pause(machine, 400_000 + random.below(10 * electionUs), "clockStands");
+        return this.#pause(machine, 400_000 + random.below(10 * electionUs), "clockStands", random);
       case "wallSteps":
         machine.clock.step(random.between(-5000, 5000));
         return true;
       case "transfers":
-        this.#transfer(machine, random.pick([...machines, null]));
-        return true;
+        return this.#transfer(machine, random.pick([...machines, null]), random);
       case "stops":
         return this.#stop(machine, random);
       case "slowDisk":
@@ -104,27 +138,39 @@ export class Nemesis {
       case "duplicates":
       case "delay":
       case "drift":
+      case "regicide":
       case "otherSettings":
         return false;
     }
   }
 
+  /** Whoever it may be, and the leader more often than that: there is most to break. */
+  #victim(random: Random): Machine {
+    const { machines } = this.#parts;
+    const any = random.pick(machines);
+    if (!random.chance(leaderShare)) return any;
+    return machines.find((machine) => machine.replica?.status().role === "leader") ?? any;
+  }
+
+  /** All machines in random order, the victim first. */
+  #order(random: Random): Machine[] {
+    const victim = this.#victim(random);
+    const others = random.shuffled(this.#parts.machines.filter((machine) => machine !== victim));
+    return [victim, ...others];
+  }
+
   #clog(random: Random): boolean {
     const { network, world } = this.#parts;
-    const [a, b] = random.shuffled(this.#ids());
+    const [a, b] = random.shuffled(this.#order(random).slice(0, 2)).map(({ id }) => id);
     if (a === undefined || b === undefined) return false;
     network.clog(a, b, world.now + random.whole(100_000, 5 * second));
     return true;
   }
 
-  #ids(): string[] {
-    return this.#parts.machines.map(({ id }) => id);
-  }
-
   /** One node, a minority, halves, or one pair that both still see the others. */
   #partition(random: Random): boolean {
     const { probes } = this.#parts;
-    const order = random.shuffled(this.#ids());
+    const order = this.#order(random).map(({ id }) => id);
     const [a, b] = order;
     if (a === undefined || b === undefined) return false;
     const size = random.whole(1, Math.max(1, order.length >> 1));
@@ -138,7 +184,7 @@ export class Nemesis {
   }
 
   #oneWay(random: Random): boolean {
-    const order = random.shuffled(this.#ids());
+    const order = this.#order(random).map(({ id }) => id);
     const [first] = order;
     if (first === undefined || order.length < 2) return false;
     this.#parts.probes.reached("partition of one direction");
@@ -168,7 +214,7 @@ export class Nemesis {
   #end(random: Random, by: "power" | "signal"): boolean {
     const { machines, world, probes } = this.#parts;
     const count = random.pick([1, 1, 1, 2, machines.length]);
-    for (const machine of random.shuffled(machines).slice(0, count)) {
+    for (const machine of this.#order(random).slice(0, count)) {
       machine.end(by);
       const back = random.pick([1000, 50_000, 500_000, 3 * second]);
       machine.startLater(back);
@@ -194,7 +240,12 @@ export class Nemesis {
     return true;
   }
 
-  #pause(machine: Machine, us: number, clock: "clockRuns" | "clockStands"): boolean {
+  #pause(
+    machine: Machine,
+    us: number,
+    clock: "clockRuns" | "clockStands",
+    random: Random,
+  ): boolean {
     const { world, probes, options } = this.#parts;
     if (machine.paused || !machine.up) return false;
     const { life } = machine;
@@ -209,20 +260,29 @@ export class Nemesis {
         probes.reached("process paused beyond an election");
       }
       machine.note(() => "resumes");
-      world.resume(machine);
+      world.resume(machine, (events) => random.shuffled(events));
     });
     return true;
   }
 
-  #transfer(machine: Machine, target: Machine | null): void {
-    const { probes, options } = this.#parts;
+  /** At times the old leader is cut off right when its target is told to campaign. */
+  #transfer(machine: Machine, target: Machine | null, random: Random): boolean {
+    const { probes, options, world, machines } = this.#parts;
     const { replica } = machine;
-    if (replica === null || machine.paused) return;
+    if (replica === null || machine.paused) return false;
     machine.note(() => `is asked to hand over to ${target?.id ?? "anybody"}`);
     replica.transferLeadership(target?.id ?? null, 4 * options.electionTimeoutMs).then(
       () => probes.reached("leadership transferred"),
       () => probes.reached("transfer failed"),
     );
+    if (!random.chance(0.5)) return true;
+    const inward = machines.filter((each) => each !== machine).map(({ id }) =>
+      [id, machine.id] as const
+    );
+    world.after(random.whole(1, 5000), () => {
+      if (!this.#stopped) this.#cutAll(inward, 2000 * options.electionTimeoutMs);
+    });
+    return true;
   }
 
   #disk(kind: FaultKind, machine: Machine, random: Random): boolean {

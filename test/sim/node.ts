@@ -1,13 +1,11 @@
 /** A simulated machine: a disk, clocks, and at most one process at a time that runs a replica as the product assembles it. */
 import { type DataDirectory, openDataDirectory } from "../../src/adapters/data-directory.ts";
-import { sealEntry } from "../../src/adapters/log-record.ts";
 import { InvariantViolation } from "../../src/assert.ts";
-import { raftLimits } from "../../src/config.ts";
 import { CorruptData, DataDirectoryRefused, DiskFailure } from "../../src/errors.ts";
 import { KvMachine } from "../../src/kv/machine.ts";
 import type { KvResult } from "../../src/kv/result.ts";
 import type { PeerHandler, ReplicaObserver } from "../../src/ports.ts";
-import { Replica, type ReplicaOptions } from "../../src/replica.ts";
+import { Replica } from "../../src/replica.ts";
 import { statusText } from "../raft/notation.ts";
 import { MachineClock } from "./clock.ts";
 import { SimDisk } from "./disk.ts";
@@ -17,6 +15,7 @@ import { drawSettings, type FaultKind, type Settings, type SimOptions } from "./
 import type { Oracles } from "./oracles.ts";
 import type { Probes } from "./probes.ts";
 import { Random } from "./random.ts";
+import { replicaOptions } from "./replica-options.ts";
 import { serve, type Server } from "./server.ts";
 import type { Trace } from "./trace.ts";
 import { type Watch, WatchedMachine, WatchedSnapshots, WatchedWal } from "./watched.ts";
@@ -33,8 +32,6 @@ export interface Simulation {
 }
 
 const directory = "/data";
-/** A write may take so long, in milliseconds, before the process ends itself. */
-const diskStallMs = 10_000;
 /** From a process's end by its own decision to the next start, in microseconds. */
 const restartAfterUs = 300_000;
 /** Any of these may make a disk call fail. */
@@ -61,6 +58,8 @@ export class Machine implements Endpoint {
   lost = false;
   /** Its disk may be damaged: a minority's, so that a clean majority keeps every entry. */
   damageable = false;
+  /** It was elected. */
+  onElected: () => void = () => {};
   readonly #sim: Simulation;
   readonly #random: Random;
   readonly #peers: ReadonlyMap<string, Endpoint>;
@@ -82,7 +81,7 @@ export class Machine implements Endpoint {
     this.#random = new Random(options.seed, `node ${this.id}`);
     this.#settings = options.settings;
     const d = options.faults.has("drift") ? options.drift : 0;
-    const rate = this.#random.between(1 - d, 1 + d);
+    const rate = this.#random.pick([1 - d, 1 + d, this.#random.between(1 - d, 1 + d)]);
     this.clock = new MachineClock(world, rate, this.#random.below(1_000_000));
     const random = new Random(options.seed, `disk ${this.id}`);
     const { syncMs, lyingDisk: lies } = options;
@@ -240,7 +239,11 @@ export class Machine implements Endpoint {
     const machine = new KvMachine();
     const snapshots = new WatchedSnapshots(storage.snapshots, machine, watch);
     const replica = await Replica.open<KvResult>({
-      options: this.#replicaOptions(),
+      options: replicaOptions(options, this.#settings, {
+        id: this.id,
+        members: [...this.#peers.keys()],
+        random: this.#random.next,
+      }),
       wal: new WatchedWal(storage.wal, storage.recovered, watch),
       recovered: storage.recovered,
       snapshots,
@@ -290,36 +293,6 @@ export class Machine implements Endpoint {
     return false;
   }
 
-  #replicaOptions(): ReplicaOptions {
-    const { electionTimeoutMs, heartbeatIntervalMs, drift } = this.#sim.options;
-    const { snapshotEntries, snapshotBytes, trailingEntries, ...bounds } = this.#settings;
-    const { appendBytesMax, inflightAppendsMax, uncommittedBytesMax, applyLagMax } = bounds;
-    return {
-      raft: {
-        id: this.id,
-        electionTimeoutMs,
-        heartbeatIntervalMs,
-        maxClockDrift: drift,
-        limits: {
-          ...raftLimits,
-          appendBytesMax,
-          inflightAppendsMax,
-          uncommittedBytesMax,
-          applyLagMax,
-          trailingEntries,
-        },
-        random: this.#random.next,
-        seal: sealEntry,
-      },
-      clusterId: "sim",
-      birth: { voters: [...this.#peers.keys()], outgoing: [], learners: [], urls: {} },
-      snapshotEntries,
-      snapshotBytes,
-      peerTimeoutMs: 2 * electionTimeoutMs,
-      diskStallMs,
-    };
-  }
-
   #observer(life: number): ReplicaObserver {
     return {
       roleChanged: ({ role, term }) => {
@@ -348,5 +321,6 @@ export class Machine implements Endpoint {
       firstIndex: replica.status().firstIndex,
       crcAt: (index) => replica.entries(index, 1)[0]?.crc,
     });
+    this.onElected();
   }
 }

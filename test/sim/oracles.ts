@@ -58,9 +58,12 @@ export class Oracles {
         return;
       case "appendReply":
         if (message.success) this.#acknowledged(from, message.match);
+        return this.#knows(from, term);
+      case "preVote":
+      case "preVoteReply":
         return;
       default:
-        return;
+        this.#knows(from, term);
     }
   }
 
@@ -114,12 +117,28 @@ export class Oracles {
         `${id} applied operation ${operation} at ${entry.index}, which was answered as not applied`,
       );
     }
-    if (!isNew) return;
-    const holders = this.#ids.filter((each) => this.log(each).holds(entry.index, entry.crc));
-    if (2 * holders.length > this.#ids.length) return;
-    this.fail(
-      `${id} applied ${entry.index}@${entry.term}, which only ${holders.join()} hold on disk`,
-    );
+    if (isNew) this.#checkCommitted(id, entry);
+  }
+
+  /**
+   * What is applied first has to be committed for good: on a majority's disks, and whoever lacks it must be unable to
+   * win an election from what the disks hold (leader completeness, thesis 3.6.3).
+   */
+  #checkCommitted(id: string, { index, term, crc }: Entry): void {
+    const logs = this.#ids.map((each) => ({ id: each, log: this.log(each) }));
+    const lacking = logs.filter(({ log }) => !log.holds(index, crc));
+    if (2 * lacking.length >= this.#ids.length) {
+      const names = lacking.map((each) => each.id).join();
+      this.fail(`${id} applied ${index}@${term}, which is not on the disks of ${names}`);
+    }
+    for (const { id: candidate, log } of lacking) {
+      const voters = logs.filter((each) => !each.log.isAheadOf(log));
+      if (2 * voters.length <= this.#ids.length) continue;
+      const names = voters.map((voter) => voter.id).join();
+      this.fail(
+        `${id} applied ${index}@${term}; ${candidate} lacks it and may be elected by ${names}`,
+      );
+    }
   }
 
   /** A replica applied up to `index`; looked at now and then. */
@@ -135,6 +154,14 @@ export class Oracles {
     const known = this.#leaders.get(term);
     if (known === undefined) this.#leaders.set(term, id);
     else if (known !== id) this.fail(`${known} and ${id} both lead term ${term}`);
+  }
+
+  /** Nobody may hear of a term that its speaker could forget. */
+  #knows(id: string, term: number): void {
+    const { hardState } = this.log(id);
+    if (hardState.term < term) {
+      this.fail(`${id} speaks of term ${term}, and its disk has ${hardState.term}`);
+    }
   }
 
   #promised(id: string, term: number, vote: string): void {

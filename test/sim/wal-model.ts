@@ -39,6 +39,12 @@ export class WalModel {
     return this.#entries[index - this.#base.index - 1]?.crc === crc;
   }
 
+  /** Whether this log would deny the other its vote (thesis 3.6.1). */
+  isAheadOf(other: WalModel): boolean {
+    const { term, index } = this.last;
+    return term > other.last.term || (term === other.last.term && index > other.last.index);
+  }
+
   compactBefore(index: number): void {
     const count = Math.min(index - 1, this.last.index) - this.#base.index;
     const base = this.#entries[count - 1];

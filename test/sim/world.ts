@@ -57,10 +57,10 @@ export class World {
     return this.at(this.now + delay, run);
   }
 
-  /** What came while it was paused comes now, in order. */
-  resume(owner: Owner): void {
+  /** What came while it was paused comes now, in the order that `sort` puts it: timers and sockets are ready at once. */
+  resume(owner: Owner, sort: (events: readonly SimEvent[]) => readonly SimEvent[]): void {
     owner.paused = false;
-    for (const { owner: whose, life, run, cancelled } of owner.deferred.splice(0)) {
+    for (const { owner: whose, life, run, cancelled } of sort(owner.deferred.splice(0))) {
       if (!cancelled) this.#add(this.now, whose, life, run);
     }
   }
