@@ -196,14 +196,19 @@ export class Driver<Result> {
   }
 
   #request(message: RequestMessage): Promise<ReplyMessage> {
-    const { transport, snapshots, options } = this.#parts;
+    const { transport, snapshots, clock, options } = this.#parts;
     if (message.type !== "installSnapshot") {
       return transport.request(message, options.peerTimeoutMs);
     }
     const wanted = () =>
       this.#state === "running" && this.raft.leader === this.#parts.options.raft.id;
-    const timeouts = { chunkMs: 4 * options.peerTimeoutMs, installMs: 60 * options.peerTimeoutMs };
-    return sendSnapshot({ store: snapshots, transport }, message, wanted, timeouts);
+    const { peerTimeoutMs } = options;
+    const timeouts = {
+      chunkMs: 4 * peerTimeoutMs,
+      againMs: 4 * peerTimeoutMs,
+      installMs: 60 * peerTimeoutMs,
+    };
+    return sendSnapshot({ store: snapshots, transport, clock }, message, wanted, timeouts);
   }
 
   #persist(persist: Persist, restore: SnapshotMeta | null): void {

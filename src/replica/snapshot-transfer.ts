@@ -19,10 +19,18 @@ import type { SnapshotMeta } from "../raft/types.ts";
 /** Bytes of one chunk on the wire. */
 export const snapshotChunkBytes: number = 512 * 1024;
 
-/** How long a chunk may take, and how long the receiver may take to put the whole in place, in milliseconds. */
+/** Milliseconds: for a chunk, until `message` is sent again, and for the receiver to put the whole in place. */
 export interface TransferTimeouts {
   readonly chunkMs: number;
+  readonly againMs: number;
   readonly installMs: number;
+}
+
+/** What a transfer stands on. */
+export interface TransferParts {
+  readonly store: Pick<SnapshotStore, "openFile">;
+  readonly transport: Pick<Transport, "request" | "sendChunk">;
+  readonly clock: Pick<Clock, "now">;
 }
 
 /**
@@ -31,7 +39,7 @@ export interface TransferTimeouts {
  * @throws {PeerUnreachable} where the peer does not answer, refuses, or the transfer is not wanted any more.
  */
 export async function sendSnapshot(
-  parts: { readonly store: SnapshotStore; readonly transport: Transport },
+  parts: TransferParts,
   message: InstallSnapshot,
   wanted: () => boolean,
   timeouts: TransferTimeouts,
@@ -40,14 +48,36 @@ export async function sendSnapshot(
   if (file === null) throw new PeerUnreachable("there is no snapshot to send", false);
   try {
     await sendChunks(parts.transport, message, file, wanted, timeouts.chunkMs);
-    return await parts.transport.request({ ...message, meta: file.meta }, timeouts.installMs);
+    return await install(parts, { ...message, meta: file.meta }, wanted, timeouts);
   } finally {
     await file.close();
   }
 }
 
+/**
+ * Putting a large state in place takes long, so a lost request or reply must not be waited for as long as that: it is
+ * sent again, which changes nothing where it was received.
+ */
+async function install(
+  { transport, clock }: TransferParts,
+  message: InstallSnapshot,
+  wanted: () => boolean,
+  { againMs, installMs }: TransferTimeouts,
+): Promise<ReplyMessage> {
+  const deadline = clock.now() + installMs;
+  for (;;) {
+    const startedAt = clock.now();
+    try {
+      return await transport.request(message, againMs);
+    } catch (error) {
+      const isLost = error instanceof PeerUnreachable && clock.now() >= startedAt + againMs;
+      if (!isLost || !wanted() || clock.now() >= deadline) throw error;
+    }
+  }
+}
+
 async function sendChunks(
-  transport: Transport,
+  transport: TransferParts["transport"],
   message: InstallSnapshot,
   file: SnapshotFile,
   wanted: () => boolean,
