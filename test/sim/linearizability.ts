@@ -71,19 +71,17 @@ interface Candidate {
 }
 
 class Search {
-  /** With an answer, in order of invocation, then those without one. */
+  /** With an answer, in order of the revision in it; then those without one, in order of invocation. */
   readonly #operations: readonly Operation[];
   readonly #answered: number;
-  /** Slots of operations with an answer, in order of the revision in it; and where each slot stands there. */
-  readonly #byRevision: readonly number[];
+  /** Answered ones in order of their return, and where each of them stands there. */
+  readonly #byReturn: readonly number[];
   readonly #ranks: Uint32Array;
   readonly #done: Uint8Array;
   #left: number;
-  /** All answered slots before this one are done, and none from `#end` on. */
-  #first = 0;
-  #end = 0;
-  /** All in `#byRevision` before this one are done. */
+  /** All before these are done, in either order. */
   #least = 0;
+  #earliest = 0;
   #steps: number;
   readonly #taken: ReadonlySet<number>;
   /** Open operations of one class can stand for each other. */
@@ -96,20 +94,21 @@ class Search {
       outcome.type !== "notApplied" && !(action.type === "get" && outcome.type === "unknown")
     );
     const byInvocation = effective.toSorted((a, b) => a.invokedAt - b.invokedAt);
-    const answered = byInvocation.filter(({ outcome }) => outcome.type !== "unknown");
     const open = byInvocation.filter(({ outcome }) => outcome.type === "unknown");
+    const answered = byInvocation.filter(({ outcome }) => outcome.type !== "unknown")
+      .sort((a, b) => revisionOf(a) - revisionOf(b));
     this.#operations = [...answered, ...open];
     this.#answered = answered.length;
     this.#left = answered.length;
-    this.#taken = taken;
-    this.#classes = classesOf(open, answered);
-    this.#steps = steps;
     this.#done = new Uint8Array(this.#operations.length);
-    this.#byRevision = answered.map((_, slot) => slot).sort((a, b) =>
-      this.#revision(a) - this.#revision(b)
+    this.#byReturn = answered.map((_, slot) => slot).sort((a, b) =>
+      (answered[a]?.returnedAt ?? 0) - (answered[b]?.returnedAt ?? 0)
     );
     this.#ranks = new Uint32Array(answered.length);
-    for (const [rank, slot] of this.#byRevision.entries()) this.#ranks[slot] = rank;
+    for (const [rank, slot] of this.#byReturn.entries()) this.#ranks[slot] = rank;
+    this.#steps = steps;
+    this.#taken = taken;
+    this.#classes = classesOf(open, answered);
   }
 
   run(key: string): Verdict {
@@ -127,12 +126,10 @@ class Search {
         continue;
       }
       this.#do(candidate.slot);
-      const state = this.#name(candidate.after);
-      if (this.#failed.has(state)) this.#undo(candidate.slot);
-      else {
-        this.#failed.add(state);
-        stack.push(this.#frame(candidate.after, candidate.slot));
-      }
+      // Where nothing changed nobody had a choice, so there is nothing to remember.
+      const isNew = isSame(candidate.after, frame.register) || this.#isNew(candidate.after);
+      if (isNew) stack.push(this.#frame(candidate.after, candidate.slot));
+      else this.#undo(candidate.slot);
     }
     return { ok: false, verdict: "violated", key, reason: this.#reason() };
   }
@@ -140,37 +137,46 @@ class Search {
   #frame(register: Register, by: number): Frame {
     const candidates = this.#candidates(register);
     if (this.#left < this.#deepest.left && candidates.length === 0) {
-      const stuck = this.#byRevision[this.#least] ?? 0;
-      this.#deepest = { left: this.#left, register, stuck };
+      this.#deepest = { left: this.#left, register, stuck: this.#least };
     }
     return { register, candidates, next: 0, by };
   }
 
   #candidates(register: Register): Candidate[] {
-    const candidates: Candidate[] = [];
-    const revision = this.#revision(this.#byRevision[this.#least] ?? -1);
     // Nobody can be next who began after another, that is not done yet, had ended.
-    let ended = Infinity;
-    for (let slot = this.#first; slot < this.#answered; slot++) {
+    const ended = this.#operations[this.#byReturn[this.#earliest] ?? -1]?.returnedAt ?? Infinity;
+    const candidates: Candidate[] = [];
+    for (const slot of this.#ofLeastRevision()) {
       const operation = this.#operations[slot];
-      if (operation === undefined || operation.invokedAt > ended) break;
-      if (this.#done[slot] === 1) continue;
-      ended = Math.min(ended, operation.returnedAt);
-      if (this.#revision(slot) !== revision) continue;
+      if (operation === undefined || this.#done[slot] === 1) continue;
+      if (operation.invokedAt > ended) continue;
       const after = this.#try(register, operation);
+      if (after === null) continue;
       // It changes nothing: to let it go first can't be wrong.
-      if (after !== null && isSame(after, register)) return [{ slot, after }];
-      if (after !== null) candidates.push({ slot, after });
+      if (isSame(after, register)) return [{ slot, after }];
+      candidates.push({ slot, after });
     }
-    return [...candidates, ...this.#open(register, ended, revision)];
+    return [...candidates, ...this.#open(register, ended)];
   }
 
-  /** Changes without an answer that may have happened here: before `ended`, at a revision that is missing below `revision`. */
-  #open(register: Register, ended: number, revision: number): Candidate[] {
+  *#ofLeastRevision(): Generator<number, void, undefined> {
+    const least = this.#operations[this.#least];
+    if (least === undefined) return;
+    const revision = revisionOf(least);
+    for (let slot = this.#least; slot < this.#answered; slot++) {
+      const operation = this.#operations[slot];
+      if (operation === undefined || revisionOf(operation) !== revision) return;
+      yield slot;
+    }
+  }
+
+  /** Changes without an answer that may have happened here: at a revision that is missing, not beyond the next answer's. */
+  #open(register: Register, ended: number): Candidate[] {
     const candidates: Candidate[] = [];
+    const least = this.#least < this.#answered ? this.#operations[this.#least] : undefined;
     let missing = register.floor + 1;
     while (this.#taken.has(missing)) missing++;
-    if (missing > revision) return candidates;
+    if (least === undefined || missing > revisionOf(least)) return candidates;
     const tried = new Set<string>();
     for (let slot = this.#answered; slot < this.#operations.length; slot++) {
       const operation = this.#operations[slot];
@@ -193,12 +199,11 @@ class Search {
     this.#done[slot] = 1;
     if (slot >= this.#answered) return;
     this.#left--;
-    this.#end = Math.max(this.#end, slot + 1);
-    while (this.#done[this.#first] === 1 && this.#first < this.#answered) this.#first++;
+    while (this.#least < this.#answered && this.#done[this.#least] === 1) this.#least++;
     for (;;) {
-      const least = this.#byRevision[this.#least];
-      if (least === undefined || this.#done[least] === 0) return;
-      this.#least++;
+      const earliest = this.#byReturn[this.#earliest];
+      if (earliest === undefined || this.#done[earliest] === 0) return;
+      this.#earliest++;
     }
   }
 
@@ -207,25 +212,26 @@ class Search {
     this.#done[slot] = 0;
     if (slot >= this.#answered) return;
     this.#left++;
-    this.#first = Math.min(this.#first, slot);
-    this.#least = Math.min(this.#least, this.#ranks[slot] ?? 0);
+    this.#least = Math.min(this.#least, slot);
+    this.#earliest = Math.min(this.#earliest, this.#ranks[slot] ?? 0);
   }
 
-  /** What is done and what the register is, in letters. */
+  /** Whether the search comes here for the first time. */
+  #isNew(register: Register): boolean {
+    const before = this.#failed.size;
+    return this.#failed.add(this.#name(register)).size > before;
+  }
+
+  /** What is done and what the register is, in letters. Nothing beyond the least revision is done. */
   #name(register: Register): string {
-    const beyond: number[] = [];
-    for (let slot = this.#first; slot < this.#done.length; slot++) {
-      if (slot === this.#end) slot = Math.max(slot, this.#answered);
-      if (this.#done[slot] === 1) beyond.push(slot);
+    const done: number[] = [];
+    for (const slot of this.#ofLeastRevision()) if (this.#done[slot] === 1) done.push(slot);
+    for (let slot = this.#answered; slot < this.#done.length; slot++) {
+      if (this.#done[slot] === 1) done.push(slot);
     }
     const { value, revision, isExact, version, floor } = register;
     const kind = typeof value;
-    return [this.#first, beyond.join(), kind, value, revision, isExact, version, floor].join(" ");
-  }
-
-  #revision(slot: number): number {
-    const outcome = this.#operations[slot]?.outcome;
-    return outcome === undefined || !("revision" in outcome) ? Infinity : outcome.revision;
+    return [this.#least, done.join(), kind, value, revision, isExact, version, floor].join(" ");
   }
 
   #reason(): string {
@@ -237,6 +243,11 @@ class Search {
     }; ` +
       `none explains operation ${operation?.number}: ${JSON.stringify(operation)}`;
   }
+}
+
+/** The store's revision in an answer. */
+function revisionOf({ outcome }: Operation): number {
+  return "revision" in outcome ? outcome.revision : Infinity;
 }
 
 function isSame(a: Register, b: Register): boolean {
