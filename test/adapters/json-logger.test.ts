@@ -67,7 +67,7 @@ describe("JSON logger", () => {
     assert.deepEqual(reader.lines().map((line) => line["message"]), ["yes"]);
   });
 
-  it("drops lines while its reader is stopped, and says how many when it goes on", async () => {
+  it("28 drops lines while its reader is stopped, and says how many when it goes on", async () => {
     const reader = new Reader();
     reader.isHeld = true;
     const logger = createJsonLogger({ level: "info", sink: reader.sink, queueBytesMax: 1000 });
@@ -105,7 +105,7 @@ describe("JSON logger", () => {
     assert.ok(held < 1200, `${held} bytes were held`);
   });
 
-  it("survives a sink that fails, without asking it again for the same lines", async () => {
+  it("28 survives a sink that fails, without asking it again for the same lines", async () => {
     const reader = new Reader();
     reader.error = Object.assign(new Error("no space"), { code: "ENOSPC" });
     const logger = createJsonLogger({ level: "info", sink: reader.sink });

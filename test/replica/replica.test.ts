@@ -109,7 +109,7 @@ describe("a replica", () => {
     });
   });
 
-  it("halts at a failed write and acknowledges nothing any more", async () => {
+  it("27 halts at the first failed write and acknowledges nothing any more", async () => {
     let failing = "";
     const wal = (id: string, real: Wal): Wal => ({
       append: (write) =>
@@ -129,7 +129,7 @@ describe("a replica", () => {
     });
   });
 
-  it("halts when a write to disk does not end", async () => {
+  it("26 halts when a write to disk does not end", async () => {
     let stuck = "";
     const wal = (id: string, real: Wal): Wal => ({
       append: (write) => id === stuck ? new Promise(() => {}) : real.append(write),
