@@ -7,8 +7,8 @@ import { get, put } from "./harness/kv.ts";
 
 const SNAPSHOT_ENTRIES = 200;
 const TRAILING_ENTRIES = 20;
-const PUTS = 1_500;
-const KEYS = 300;
+const PUTS = 800;
+const KEYS = 200;
 /** Several chunks of a snapshot's transfer. */
 const VALUE_BYTES = 8_000;
 

@@ -24,14 +24,22 @@ export function nodeCommand(runtime: RuntimeName): readonly [string, ...string[]
   return [binary, "run", ...allowed, script];
 }
 
-/** The environment without Holdfast's variables, with this project's binaries first. */
+/**
+ * The environment without Holdfast's variables, with this project's binaries first, and a place where Node keeps what
+ * it compiled: that halves the time that a node under Node takes to start, and a run starts hundreds.
+ */
 export function cleanEnvironment(): Record<string, string> {
   const kept = Object.entries(process.env).filter(([name]) => !name.startsWith("HOLDFAST_"))
     .filter(([name]) => !name.startsWith("NODE_TEST") && !name.startsWith("npm_"));
   const environment: Record<string, string> = {};
   for (const [name, value] of kept) if (value !== undefined) environment[name] = value;
   const bin = join(root, "node_modules", ".bin");
-  return { ...environment, PATH: `${bin}:${process.env["PATH"] ?? ""}`, NO_COLOR: "1" };
+  return {
+    ...environment,
+    PATH: `${bin}:${process.env["PATH"] ?? ""}`,
+    NO_COLOR: "1",
+    NODE_COMPILE_CACHE: join(root, "node_modules/.cache/holdfast-matrix"),
+  };
 }
 
 const taken = new Set<number>();
