@@ -57,7 +57,7 @@ for (const { name, runtimes } of setups) {
           for (let n = 0; n < AFTERWARDS; n++) later.push(get(toOld, query(n)));
 
           for (const answer of await Promise.all(answers)) {
-            if (answer?.status !== 200) continue;
+            if (answer.status !== 200) continue;
             assert.equal(answer.body, `new ${round}`, `a read that waited\n${cluster.stderr()}`);
             pending++;
           }

@@ -42,7 +42,7 @@ const POLL_MS = 20;
 
 /** Resolves with the first result that is not undefined; throws with the last error after the deadline. */
 export async function eventually<T>(
-  what: string,
+  what: string | (() => string),
   attempt: () => Promise<T | undefined>,
   timeoutMs: number = 15_000,
 ): Promise<T> {
@@ -56,7 +56,8 @@ export async function eventually<T>(
       last = error;
     }
     if (performance.now() > deadline) {
-      throw new Error(`not within ${timeoutMs} ms: ${what}`, { cause: last });
+      const name = typeof what === "string" ? what : what();
+      throw new Error(`not within ${timeoutMs} ms: ${name}`, { cause: last });
     }
     await sleep(POLL_MS);
   }
@@ -127,7 +128,7 @@ export class Cluster implements AsyncDisposable {
   /** Waits until every running node answers `/readyz`. */
   async ready(nodes: readonly NodeProcess[] = this.nodes): Promise<void> {
     for (const node of nodes) {
-      await eventually(`${node.id} is ready\n${node.stderr}`, async () => {
+      await eventually(() => `${node.id} is ready\n${this.stderr()}`, async () => {
         const { status } = await this.http.request(`${node.url}/readyz`, { timeoutMs: 1000 });
         return status === 200 ? true : undefined;
       });
@@ -142,7 +143,7 @@ export class Cluster implements AsyncDisposable {
 
   /** The node that leads, as it says itself, and the highest term where two say so. */
   async leader(among: readonly NodeProcess[] = this.nodes): Promise<NodeProcess> {
-    return await eventually("a leader", async () => {
+    return await eventually(() => `a leader\n${this.stderr()}`, async () => {
       const said = await Promise.allSettled(among.map((node) => this.status(node)));
       const leaders = said.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []))
         .filter(({ role }) => role === "leader").sort((a, b) => b.term - a.term);

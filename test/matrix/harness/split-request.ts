@@ -1,5 +1,9 @@
 /** A GET whose first bytes are sent long before the rest, over a connection that has been used before. */
+import assert from "node:assert/strict";
 import { connect, type Socket } from "node:net";
+
+/** Far more than the request timeout of a node. */
+const ANSWER_TIMEOUT_MS = 10_000;
 
 export interface SplitAnswer {
   readonly status: number;
@@ -44,11 +48,15 @@ export class SplitRequest implements Disposable {
     this.#socket.write(this.#request.slice(0, 3));
   }
 
-  /** Sends the rest and resolves with the answer, or null where the connection was closed without one. */
-  async end(): Promise<SplitAnswer | null> {
+  /** Sends the rest and resolves with the answer, which every request has in a bounded time. */
+  async end(): Promise<SplitAnswer> {
     this.#socket.write(this.#request.slice(3));
+    const timer = setTimeout(() => this.#socket.destroy(), ANSWER_TIMEOUT_MS);
     if (!this.#socket.destroyed) await new Promise<void>((resolve) => this.#settled = resolve);
-    return this.#answer();
+    clearTimeout(timer);
+    const answer = this.#answer();
+    assert.ok(answer !== null, "a request was not answered");
+    return answer;
   }
 
   [Symbol.dispose](): void {
