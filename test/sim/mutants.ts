@@ -3,7 +3,7 @@
  * until one fails. A defect that survives means that an oracle or a fault is missing. A seed only counts as a catch if
  * it holds without the defect.
  */
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
@@ -26,7 +26,10 @@ const help = `npm run sim:mutants -- [options]: plants defects, and sees which s
 Exit status: 0 where all were caught, 1 where one survived, 2 for a bad command line or a defect that no longer fits.`;
 
 /** A seed that runs longer than this, in milliseconds, hangs. */
-const seedMsMax = 180_000;
+const seedMsMax = 600_000;
+
+/** Simulators at work, to be ended with this process. */
+const running = new Set<ChildProcess>();
 
 interface Hunt {
   readonly first: number;
@@ -47,6 +50,7 @@ async function hunt(tree: Copy, seconds: number, seeds: readonly number[]): Prom
     cwd: tree.path,
     stdio: ["ignore", "pipe", "pipe"],
   });
+  running.add(child);
   let errors = "";
   child.stderr.on("data", (bytes) => errors = `${errors}${bytes}`.slice(-4000));
   const closed = new Promise<number | null>((resolve) => child.on("close", resolve));
@@ -62,6 +66,7 @@ async function hunt(tree: Copy, seconds: number, seeds: readonly number[]): Prom
   }
   const status = await closed;
   clearTimeout(timer);
+  running.delete(child);
   if (caught !== null || status === 0) return caught;
   const last = errors.trim().split("\n").find((line) => /Error|Violation/.test(line)) ?? "";
   const failure = status === null ? "the simulator hangs" : `the simulator itself fails: ${last}`;
@@ -93,6 +98,7 @@ async function each<T>(
 async function run(chosen: readonly Mutant[], jobs: number, bounds: Hunt): Promise<number> {
   const seeds = Array.from({ length: bounds.seeds }, (_, i) => bounds.first + i);
   const sound = await Copy.make();
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, end);
   const caught = new Map<Mutant, Catch>();
   const startedAt = performance.now();
   try {
@@ -116,6 +122,13 @@ async function run(chosen: readonly Mutant[], jobs: number, bounds: Hunt): Promi
   } finally {
     await sound.remove();
   }
+}
+
+/** Leaves nothing behind. */
+function end(): void {
+  for (const child of running) child.kill("SIGKILL");
+  Copy.removeAll();
+  process.exit(1);
 }
 
 function row(mutant: Mutant, found: Catch | null, { first }: Hunt): string {

@@ -24,6 +24,8 @@ export class Oracles {
   readonly reference: Reference = new Reference();
   /** Tells which operations were answered as not applied. */
   isRefused: (operation: number) => boolean = () => false;
+  /** Called when a term has a leader. */
+  onLeader: (term: number) => void = () => {};
   readonly #ids: readonly string[];
   readonly #logs = new Map<string, WalModel>();
   readonly #leaders = new Map<number, string>();
@@ -69,6 +71,7 @@ export class Oracles {
 
   becameLeader(id: string, term: number, log: LeaderLog): void {
     this.#leads(id, term);
+    this.onLeader(term);
     const { index, crc } = this.reference.last;
     if (index < log.firstIndex) return;
     const own = log.crcAt(index);
@@ -116,6 +119,9 @@ export class Oracles {
       this.fail(
         `${id} applied operation ${operation} at ${entry.index}, which was answered as not applied`,
       );
+    }
+    if (!this.log(id).holds(entry.index, entry.crc)) {
+      this.fail(`${id} applied ${entry.index}@${entry.term}, which its own disk doesn't hold`);
     }
     if (isNew) this.#checkCommitted(id, entry);
   }

@@ -34,6 +34,7 @@ export const probeNames = [
   "leadership transferred",
   "transfer failed",
   "stopped gracefully",
+  "deposed leader asked for its lease",
   "partition without a majority",
   "partition of one direction",
   "all nodes down at once",

@@ -4,9 +4,11 @@
  */
 import { History } from "./history.ts";
 import { Nemesis } from "./nemesis.ts";
+import { questionLeases } from "./leases.ts";
 import { Network } from "./network.ts";
 import { Machine, type Simulation } from "./node.ts";
 import { messageText, statusText } from "../raft/notation.ts";
+import type { Request } from "./operation.ts";
 import { drawOptions, type Overrides, type SimOptions } from "./options.ts";
 import { Oracles } from "./oracles.ts";
 import { Probes } from "./probes.ts";
@@ -109,7 +111,7 @@ class Run implements Simulation {
     const scale = Math.max(1, options.electionTimeoutMs / electionTimeoutDefaultMs);
     const bound = recoveryUs * scale + (options.faults.has("slowDisk") ? stalledUs : 0);
     const served = new Set<string>();
-    for (const machine of majority) void this.#probe(machine, served);
+    void this.#probe(majority, served);
     while (oracles.failure === null && !this.#agree(majority, served)) {
       if (world.now - began > bound) {
         oracles.fail(this.#unrecovered(majority, served, bound));
@@ -136,6 +138,7 @@ class Run implements Simulation {
       trace.mix(at);
       trace.mix(sequence * 16 + (owner?.number ?? 15));
     };
+    oracles.onLeader = (term) => questionLeases(this, term);
     network.onArrive = (message) => {
       if (trace.print !== null) trace.note(message.to, () => `gets ${messageText(message)}`);
     };
@@ -156,7 +159,7 @@ class Run implements Simulation {
     for (const machine of machines) {
       if (majority.includes(machine)) continue;
       machine.lost = true;
-      const how = this.#random.pick(["dead", "paused", "cut off"]);
+      const how = this.#random.pick(["dead", "paused", "cut off", "deaf"] as const);
       machine.note(() => `is ${how} from now on`);
       if (how === "dead") machine.end("signal");
       else if (how === "paused" && machine.up) {
@@ -165,23 +168,28 @@ class Run implements Simulation {
       }
       for (const { id } of [...majority, { id: clientEnd }]) {
         network.cut(id, machine.id);
-        network.cut(machine.id, id);
+        if (how !== "deaf" || id === clientEnd) network.cut(machine.id, id);
       }
     }
     for (const machine of majority) machine.start();
     return majority;
   }
 
-  /** Writes and reads on a node until both succeeded. */
-  async #probe(machine: Machine, served: Set<string>): Promise<void> {
-    for (const request of [() => this.workload.aPut(), () => this.workload.aGet()]) {
-      for (;;) {
-        const { type } = await this.workload.ask(0, machine, request());
-        if (type === "written" || type === "read") break;
-        await new Promise<void>((resolve) => void this.world.after(20_000, resolve));
-      }
+  /** All have to read before anybody writes: a new leader owes reads without waiting for a write. */
+  async #probe(majority: readonly Machine[], served: Set<string>): Promise<void> {
+    await Promise.all(majority.map((each) => this.#insist(each, () => this.workload.aGet())));
+    await Promise.all(majority.map(async (each) => {
+      await this.#insist(each, () => this.workload.aPut());
+      served.add(each.id);
+    }));
+  }
+
+  async #insist(machine: Machine, request: () => Request): Promise<void> {
+    for (;;) {
+      const { type } = await this.workload.ask(0, machine, request());
+      if (type === "written" || type === "read") return;
+      await new Promise<void>((resolve) => void this.world.after(20_000, resolve));
     }
-    served.add(machine.id);
   }
 
   /** Whether all serve and hold the same. */

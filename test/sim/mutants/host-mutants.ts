@@ -76,16 +76,6 @@ export const diskMutants: readonly Mutant[] = [
       return meta;`,
     replace: `      return meta;`,
   }),
-  mutant(
-    "older-snapshot-replaces",
-    "a snapshot of one's own takes the place of a newer one received",
-    {
-      file: files,
-      find:
-        `    if (before !== null && before.index > meta.index) return await this.#fs.remove(path);`,
-      replace: ``,
-    },
-  ),
 ];
 
 /** Requests, snapshots and state. */
