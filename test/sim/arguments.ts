@@ -1,6 +1,7 @@
 /** The command line of the simulator. */
 import { parseArgs } from "node:util";
 import { type FaultKind, faultKinds, type Overrides } from "./options.ts";
+import { jobsDefault } from "./seeds.ts";
 
 export const help: string =
   `npm run sim -- [options]: whole clusters on simulated time, each from one seed
@@ -8,6 +9,7 @@ export const help: string =
   --seed S        the first seed, a whole number below 2^64, or a commit hash (default: drawn from the time)
   --seeds N       that seed and the N - 1 after it (default 1)
   --minutes M     as many seeds as fit in so many minutes
+  --jobs N        so many seeds at a time (default: the processor's cores)
   --seconds T     simulated seconds of the phase with faults (default 60)
   --nodes N       so many nodes, whatever the seed draws
   --clients N     so many clients, whatever the seed draws
@@ -26,6 +28,7 @@ export interface SimArguments {
   readonly seed: bigint;
   readonly seeds: number;
   readonly minutes: number | null;
+  readonly jobs: number;
   readonly overrides: Overrides;
   readonly trace: boolean;
   readonly shrink: boolean;
@@ -40,6 +43,7 @@ export function readArguments(args: readonly string[]): SimArguments {
       seed: { type: "string" },
       seeds: { type: "string" },
       minutes: { type: "string" },
+      jobs: { type: "string" },
       seconds: { type: "string" },
       nodes: { type: "string" },
       clients: { type: "string" },
@@ -59,6 +63,7 @@ export function readArguments(args: readonly string[]): SimArguments {
     seed: values.seed === undefined ? BigInt(Date.now()) : seedOf(values.seed),
     seeds: positive("seeds", values.seeds) ?? (values.minutes === undefined ? 1 : Infinity),
     minutes: positive("minutes", values.minutes),
+    jobs: positive("jobs", values.jobs) ?? jobsDefault,
     overrides: {
       ...(seconds === null ? {} : { seconds }),
       ...(nodes === null ? {} : { nodes }),

@@ -5,9 +5,12 @@ import { commit } from "./commit.ts";
 import { describeOptions, drawOptions } from "./options.ts";
 import { Probes } from "./probes.ts";
 import { type RunResult, simulate } from "./run.ts";
+import { runSeeds, type RunSummary } from "./seeds.ts";
 import { command, shrink } from "./shrink.ts";
 
 const progressEveryMs = 2000;
+/** Failed runs whose last events are printed, of many. */
+const explainedMax = 5;
 
 class Totals {
   readonly probes: Probes = new Probes();
@@ -21,17 +24,17 @@ class Totals {
   #slowest = { seconds: 0, seed: 0n };
   #printedAt = performance.now();
 
-  add(result: RunResult): void {
+  add(run: RunSummary): void {
     this.#runs++;
-    this.#simulated += result.simulatedSeconds;
-    this.#operations += result.operations;
-    this.#events += result.events;
-    this.#faults += result.faultsInjected;
-    this.probes.add(result.probes);
-    const { seed } = result.options;
-    if (result.failure !== null) this.failed.push(seed);
-    else if (result.recoverySeconds > this.#slowest.seconds) {
-      this.#slowest = { seconds: result.recoverySeconds, seed };
+    this.#simulated += run.simulatedSeconds;
+    this.#operations += run.operations;
+    this.#events += run.events;
+    this.#faults += run.faultsInjected;
+    this.probes.add(run.probes);
+    const { seed } = run;
+    if (run.failure !== null) this.failed.push(seed);
+    else if (run.recoverySeconds > this.#slowest.seconds) {
+      this.#slowest = { seconds: run.recoverySeconds, seed };
     }
     if (performance.now() - this.#printedAt < progressEveryMs) return;
     this.#printedAt = performance.now();
@@ -72,29 +75,52 @@ function printFailure(result: RunResult, again: string): void {
   console.log(`the last of each node:\n${result.trace.tail()}\n`);
 }
 
-async function run(args: SimArguments): Promise<number> {
-  const { seed: first, overrides, minutes } = args;
-  const totals = new Totals();
-  const single = args.seeds === 1;
+/** One seed, before everybody's eyes. */
+async function runOne(args: SimArguments, totals: Totals): Promise<void> {
+  const { seed, overrides } = args;
+  console.log(`seed ${seed}\n${describeOptions(drawOptions(seed, overrides))}`);
   const printLine = args.trace ? (line: string) => console.log(line) : null;
-  console.log(`commit ${commit() ?? "unknown"}, from seed ${first}`);
-  for (let i = 0; i < args.seeds && (minutes === null || totals.seconds < minutes * 60); i++) {
-    const seed = first + BigInt(i);
-    if (single) console.log(`seed ${seed}\n${describeOptions(drawOptions(seed, overrides))}`);
-    const result = await simulate(seed, overrides, printLine);
-    totals.add(result);
-    if (single) console.log(`trace hash ${result.hash}`);
-    if (result.failure === null) continue;
-    printFailure(result, command(seed, overrides));
-    if (!args.shrink) continue;
-    const smaller = await shrink(result, overrides, (what, { failure }) => {
-      console.log(`  ${what}: ${failure === null ? "holds" : "still fails"}`);
-    });
-    printFailure(smaller.result, command(seed, smaller.overrides));
+  const result = await simulate(seed, overrides, printLine);
+  totals.add({ ...result, seed, probes: result.probes.counts() });
+  console.log(`trace hash ${result.hash}`);
+  if (result.failure !== null) await explain(result, args);
+}
+
+async function runMany(args: SimArguments, totals: Totals): Promise<void> {
+  const { seed: first, overrides, minutes } = args;
+  let taken = 0;
+  const next = (): bigint | null => {
+    const isOver = taken >= args.seeds || (minutes !== null && totals.seconds >= minutes * 60);
+    return isOver ? null : first + BigInt(taken++);
+  };
+  await runSeeds(next, overrides, args.jobs, (run) => {
+    totals.add(run);
+    if (run.failure !== null) console.log(`seed ${run.seed} FAILED: ${run.failure}`);
+  });
+  for (const seed of totals.failed.slice(0, explainedMax)) {
+    await explain(await simulate(seed, overrides), args);
   }
+}
+
+async function explain(result: RunResult, { overrides, ...args }: SimArguments): Promise<void> {
+  const { seed } = result.options;
+  printFailure(result, command(seed, overrides));
+  if (!args.shrink) return;
+  const smaller = await shrink(result, overrides, (what, { failure }) => {
+    console.log(`  ${what}: ${failure === null ? "holds" : "still fails"}`);
+  });
+  printFailure(smaller.result, command(seed, smaller.overrides));
+}
+
+async function run(args: SimArguments): Promise<number> {
+  const totals = new Totals();
+  console.log(`commit ${commit() ?? "unknown"}, from seed ${args.seed}, ${args.jobs} at a time`);
+  await (args.seeds === 1 ? runOne(args, totals) : runMany(args, totals));
   console.log(`\n${totals.report()}`);
-  if (totals.failed.length > 0) console.log(`failed seeds: ${totals.failed.join(" ")}`);
-  return totals.failed.length > 0 ? 1 : 0;
+  const { failed } = totals;
+  if (failed.length === 0) return 0;
+  console.log(`failed seeds: ${failed.join(" ")}`);
+  return 1;
 }
 
 async function main(): Promise<number> {

@@ -97,7 +97,7 @@ export const secondsDefault = 60;
 export function drawOptions(seed: bigint, overrides: Overrides = {}): SimOptions {
   const random = new Random(seed, "options");
   const nodes = random.pick([1, 2, 3, 3, 3, 3, 4, 5, 5, 5, 6, 7]);
-  const faults = drawFaults(new Random(seed, "faults"));
+  const faults = drawFaults(seed);
   const electionTimeoutMs = Math.round(random.pick([150, 300, 500, 500, 1000]));
   const options: SimOptions = {
     seed,
@@ -136,11 +136,15 @@ export function drawOptions(seed: bigint, overrides: Overrides = {}): SimOptions
   return { ...options, load };
 }
 
-/** One run in sixteen has none; else each kind exists with a probability that is drawn, too. */
-function drawFaults(random: Random): FaultKind[] {
+/**
+ * One run in sixteen has none; else each kind exists with a probability that is drawn, too. Each from a stream of its
+ * own, so that a kind which is added later leaves what seeds draw of the others.
+ */
+function drawFaults(seed: bigint): FaultKind[] {
+  const random = new Random(seed, "faults");
   if (random.chance(1 / 16)) return [];
   const share = random.pick([0.1, 0.3, 0.3, 0.5, 0.8]);
-  return faultKinds.filter(() => random.chance(share));
+  return faultKinds.filter((kind) => new Random(seed, `fault ${kind}`).chance(share));
 }
 
 export function drawSettings(random: Random): Settings {

@@ -29,6 +29,8 @@ export class Oracles {
   readonly #ids: readonly string[];
   readonly #logs = new Map<string, WalModel>();
   readonly #leaders = new Map<number, string>();
+  /** Who voted for a candidate in a term. */
+  readonly #voters = new Map<string, Set<string>>();
   readonly #chains = new Map<string, number>();
   readonly #probes: Probes;
   readonly #now: () => number;
@@ -56,7 +58,7 @@ export class Oracles {
       case "vote":
         return this.#promised(from, term, from);
       case "voteReply":
-        if (message.granted) this.#promised(from, term, message.to);
+        if (message.granted) this.#grants(message.to, term, from);
         return;
       case "appendReply":
         if (message.success) this.#acknowledged(from, message.match);
@@ -71,6 +73,7 @@ export class Oracles {
 
   becameLeader(id: string, term: number, log: LeaderLog): void {
     this.#leads(id, term);
+    this.#isElected(id, term);
     this.onLeader(term);
     const { index, crc } = this.reference.last;
     if (index < log.firstIndex) return;
@@ -160,6 +163,21 @@ export class Oracles {
     const known = this.#leaders.get(term);
     if (known === undefined) this.#leaders.set(term, id);
     else if (known !== id) this.fail(`${known} and ${id} both lead term ${term}`);
+  }
+
+  #grants(candidate: string, term: number, voter: string): void {
+    this.#promised(voter, term, candidate);
+    const name = `${candidate}@${term}`;
+    const voters = this.#voters.get(name) ?? new Set();
+    this.#voters.set(name, voters.add(voter));
+  }
+
+  /** By a majority's votes in this very term, its own among them: two leaders of a term are rarer than one too few. */
+  #isElected(id: string, term: number): void {
+    this.#promised(id, term, id);
+    const voters = new Set(this.#voters.get(`${id}@${term}`)).add(id);
+    if (2 * voters.size > this.#ids.length) return;
+    this.fail(`${id} leads term ${term} by the votes of ${[...voters].join()} alone`);
   }
 
   /** Nobody may hear of a term that its speaker could forget. */

@@ -56,9 +56,13 @@ export class Probes {
     return this.#counts.get(probe) ?? 0;
   }
 
+  counts(): ReadonlyMap<Probe, number> {
+    return this.#counts;
+  }
+
   /** Adds another run's. */
-  add(other: Probes): void {
-    for (const [probe, count] of other.#counts) this.reached(probe, count);
+  add(counts: ReadonlyMap<Probe, number>): void {
+    for (const [probe, count] of counts) this.reached(probe, count);
   }
 
   /** One line a probe, those never reached marked. */

@@ -1,6 +1,8 @@
 /** Defects of what surrounds the core: log and snapshot files, the driver, the state machine. */
 import { type Mutant, mutant } from "./mutant.ts";
 
+const directory = "src/adapters/data-directory.ts";
+const transfers = "src/replica/snapshot-transfer.ts";
 const applier = "src/replica/applier.ts";
 const driver = "src/replica/driver.ts";
 const files = "src/adapters/file-snapshots.ts";
@@ -70,6 +72,11 @@ export const diskMutants: readonly Mutant[] = [
   await onDisk(() => file.datasync());`,
     replace: `  await put(encoder.trailer());`,
   }),
+  mutant("identity-unchecked", "a decayed identity file is believed", {
+    file: directory,
+    find: `  if (result.success && result.output.crc === crcOf(result.output)) {`,
+    replace: `  if (result.success && Number.isFinite(crcOf(result.output))) {`,
+  }),
   mutant("received-snapshot-unsynced", "a received snapshot is not synced before it is installed", {
     file: staged,
     find: `      await file.datasync();
@@ -117,6 +124,16 @@ export const hostMutants: readonly Mutant[] = [
     file: driver,
     find: `    const jumped = Math.abs(offset - this.#clockOffset) > clockJumpMs;`,
     replace: `    const jumped = Math.abs(offset - this.#clockOffset) > clockJumpMs * Infinity;`,
+  }),
+  mutant("fresh-as-of-acceptance", "the age told is that of a snapshot on its way into the state", {
+    file: replica,
+    find: `    const at = this.#driver.raft.freshAt(now, this.#driver.appliedIndex);`,
+    replace: `    const at = this.#driver.raft.freshAt(now);`,
+  }),
+  mutant("lost-offer-waited-for", "the reply to a snapshot's offer is waited for, though lost", {
+    file: transfers,
+    find: `      return await transport.request(message, againMs);`,
+    replace: `      return await transport.request(message, installMs);`,
   }),
   mutant("promises-before-durable", "what waits for the disk leaves when the write begins", {
     file: driver,
