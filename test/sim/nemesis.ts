@@ -1,6 +1,6 @@
 /** Faults that begin at a point of time and end at another. Each kind has a stream of its own: without one, the others stay. */
 import type { Network } from "./network.ts";
-import { noDiskFaults } from "./disk.ts";
+import { beginDiskFault, type DiskFaultKind, endDiskFaults } from "./disk-faults.ts";
 import type { Machine } from "./node.ts";
 import { type FaultKind, faultKinds, type SimOptions } from "./options.ts";
 import type { Probes } from "./probes.ts";
@@ -44,10 +44,9 @@ export class Nemesis {
     this.#stopped = true;
     for (const mend of [...this.#mends]) mend();
     this.#parts.network.unclog();
-    for (const { disk } of this.#parts.machines) {
-      disk.faults = { ...noDiskFaults };
-      disk.limitRoom(Infinity);
-      disk.crashAfterCalls = Infinity;
+    for (const machine of this.#parts.machines) {
+      endDiskFaults(machine);
+      machine.disk.crashAfterCalls = Infinity;
     }
   }
 
@@ -118,6 +117,8 @@ export class Nemesis {
         return this.#pause(machine, random.whole(1, 10 * electionUs), "clockRuns", random);
       case "suspends":
         return this.#pause(machine, 400_000 + random.below(10 * electionUs), "clockStands", random);
+      case "usurpers":
+        return this.#usurp(random);
       case "wallSteps":
         machine.clock.step(random.between(-5000, 5000));
         return true;
@@ -265,6 +266,30 @@ export class Nemesis {
     return true;
   }
 
+  /**
+   * One that has not heard of the leader for long finds the others just restarted, and the leader cut off: who forgets
+   * with its memory that it promised the leader a lease elects another one within it.
+   */
+  #usurp(random: Random): boolean {
+    const { machines, options, world } = this.#parts;
+    const leader = machines.find((machine) => machine.replica?.status().role === "leader");
+    const [usurper, ...others] = random.shuffled(machines.filter((each) => each !== leader));
+    if (leader === undefined || usurper === undefined) return false;
+    const electionUs = options.electionTimeoutMs * 1000;
+    const deafUs = Math.round(random.between(1, 3) * electionUs);
+    const away = ({ id }: Machine) => [[leader.id, id], [id, leader.id]] as const;
+    this.#cutAll(away(usurper), deafUs + 3 * electionUs);
+    world.after(deafUs, () => {
+      if (this.#stopped) return;
+      this.#cutAll(others.flatMap(away), 3 * electionUs);
+      for (const other of others) {
+        other.end("signal");
+        other.startLater(random.below(20_000));
+      }
+    });
+    return true;
+  }
+
   /** At times the old leader is cut off right when its target is told to campaign. */
   #transfer(machine: Machine, target: Machine | null, random: Random): boolean {
     const { probes, options, world, machines } = this.#parts;
@@ -285,35 +310,11 @@ export class Nemesis {
     return true;
   }
 
-  #disk(kind: FaultKind, machine: Machine, random: Random): boolean {
-    const { disk } = machine;
-    const { faults } = disk;
+  #disk(kind: DiskFaultKind, machine: Machine, random: Random): boolean {
     const us = duration(random);
-    switch (kind) {
-      case "slowDisk":
-        faults.slowMs = random.scaled(1, 2000);
-        break;
-      case "syncFailures":
-        faults.syncFails = random.pick([0.02, 0.2, 1]);
-        break;
-      case "fullDisk":
-        disk.limitRoom(random.below(20_000));
-        break;
-      case "readErrors":
-        faults.readFails = random.pick([0.02, 0.2, 1]);
-        break;
-      case "snapshotFlips":
-        faults.snapshotFlips = random.pick([0.01, 0.1, 0.5]);
-        break;
-      default:
-        if (!machine.damageable) return false;
-        faults.misdirects = random.pick([0.01, 0.1]);
-    }
+    if (!beginDiskFault(kind, machine, random)) return false;
     machine.note(() => `${kind} for ${us} µs`);
-    this.#until(us, () => {
-      disk.faults = { ...noDiskFaults };
-      disk.limitRoom(Infinity);
-    });
+    this.#until(us, () => endDiskFaults(machine));
     return true;
   }
 

@@ -11,6 +11,7 @@ export const faultKinds = [
   "oneWay",
   "clientCuts",
   "regicide",
+  "usurpers",
   "powerCuts",
   "kills",
   "crashAtCall",
