@@ -1,0 +1,55 @@
+/** Many runs at a time, each in a thread of its own: what a run comes to depends on its seed alone. */
+import { availableParallelism } from "node:os";
+import { Worker } from "node:worker_threads";
+import type { Overrides } from "./options.ts";
+import { type RunResult, simulate } from "./run.ts";
+
+/** What crosses from one thread to another of a run. */
+export interface RunSummary extends Omit<RunResult, "options" | "trace" | "probes"> {
+  readonly seed: bigint;
+  readonly probes: ReturnType<RunResult["probes"]["counts"]>;
+}
+
+export const jobsDefault: number = availableParallelism();
+
+export async function summary(seed: bigint, overrides: Overrides): Promise<RunSummary> {
+  const { options: _, trace: __, probes, ...rest } = await simulate(seed, overrides);
+  return { ...rest, seed, probes: probes.counts() };
+}
+
+/** Runs the seeds that `next` hands out, until it has none; `onSummary` hears of each in the order in which they end. */
+export async function runSeeds(
+  next: () => bigint | null,
+  overrides: Overrides,
+  jobs: number,
+  onSummary: (summary: RunSummary) => void,
+): Promise<void> {
+  if (jobs === 1) {
+    for (let seed = next(); seed !== null; seed = next()) onSummary(await summary(seed, overrides));
+    return;
+  }
+  await Promise.all(Array.from({ length: jobs }, () => inThread(next, overrides, onSummary)));
+}
+
+function inThread(
+  next: () => bigint | null,
+  overrides: Overrides,
+  onSummary: (summary: RunSummary) => void,
+): Promise<void> {
+  const worker = new Worker(new URL("./seed-worker.ts", import.meta.url), {
+    workerData: overrides,
+  });
+  return new Promise<void>((resolve, reject) => {
+    const give = (): void => {
+      const seed = next();
+      if (seed === null) resolve();
+      else worker.postMessage(seed);
+    };
+    worker.on("message", (ended: RunSummary) => {
+      onSummary(ended);
+      give();
+    });
+    worker.on("error", reject);
+    give();
+  }).finally(() => worker.terminate());
+}
