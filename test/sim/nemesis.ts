@@ -65,7 +65,7 @@ export class Nemesis {
     const { options, world, machines } = this.#parts;
     const random = new Random(options.seed, "nemesis regicide");
     const share = random.pick([0.1, 0.3, 0.6]);
-    const laterUs = random.pick([0, 1000, 20_000, 200_000]);
+    const laterUs = random.pick([0, 0, 1000, 20_000, 200_000]);
     for (const machine of machines) {
       machine.onElected = () => {
         if (this.#stopped || !random.chance(share)) return;

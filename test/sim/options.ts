@@ -154,7 +154,7 @@ export function drawSettings(random: Random): Settings {
     snapshotBytes: random.pick([4096, 65_536, 1 << 20, 1 << 26]),
     trailingEntries: random.pick([0, 0, 1, 10, 100, 1000]),
     segmentBytes: random.pick([2048, 8192, 32_768, 131_072]),
-    appendBytesMax: random.pick([256, 4096, 1 << 20]),
+    appendBytesMax: random.pick([1, 256, 4096, 1 << 20]),
     inflightAppendsMax: random.pick([1, 2, 8]),
     uncommittedBytesMax: random.pick([16_384, 1 << 20, 1 << 26]),
     applyLagMax: random.pick([50, 20_000]),
