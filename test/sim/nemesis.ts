@@ -220,7 +220,9 @@ export class Nemesis {
       const back = random.pick([1000, 50_000, 500_000, 3 * second]);
       machine.startLater(back);
       if (random.chance(0.3)) {
-        world.after(back + 1, () => machine.disk.crashAfterCalls = random.below(60));
+        world.after(back + 1, () => {
+          if (!this.#stopped) machine.disk.crashAfterCalls = random.below(60);
+        });
       }
     }
     if (machines.every((machine) => !machine.up)) probes.reached("all nodes down at once");

@@ -60,6 +60,9 @@ export class Network {
   /** How many cuts each direction has. */
   readonly #cuts = new Map<string, number>();
   readonly #clogs = new Map<string, number>();
+  readonly #handling = new Set<
+    { readonly to: Endpoint; readonly life: number; readonly since: number }
+  >();
 
   constructor(
     parts: {
@@ -75,6 +78,22 @@ export class Network {
     this.probes = parts.probes;
     this.#random = parts.random;
     this.rates = rates;
+  }
+
+  /** A process begins to handle a request. Returns what to call when it has an answer. */
+  handling(to: Endpoint): () => void {
+    const one = { to, life: to.life, since: this.world.now };
+    this.#handling.add(one);
+    return () => void this.#handling.delete(one);
+  }
+
+  /** The nodes whose present process has owed somebody an answer for longer than `us` microseconds. */
+  owing(us: number): ReadonlySet<string> {
+    const owing = new Set<string>();
+    for (const { to, life, since } of this.#handling) {
+      if (to.life === life && this.world.now - since > us) owing.add(to.id);
+    }
+    return owing;
   }
 
   /** Cuts one direction. Returns how to mend it. */
@@ -243,7 +262,8 @@ export class SimTransport implements Transport {
       const refused = new PeerUnreachable(`${to.id}: the connection was refused`, false);
       return this.#back(call, () => call.reject(refused));
     }
-    handle(handler).then(
+    const answered = this.#network.handling(to);
+    handle(handler).finally(answered).then(
       (bytes) => {
         if (to.life !== life) return;
         this.#network.trace.mixBytes(bytes);

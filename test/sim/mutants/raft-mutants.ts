@@ -6,7 +6,6 @@ const election = "src/raft/election.ts";
 const journal = "src/raft/journal.ts";
 const lease = "src/raft/lease.ts";
 const log = "src/raft/log.ts";
-const progress = "src/raft/progress.ts";
 const raft = "src/raft/raft.ts";
 const reads = "src/raft/read-index.ts";
 const replication = "src/raft/replication.ts";
@@ -186,17 +185,6 @@ export const logMutants: readonly Mutant[] = [
     replace: `    this.applied = start.snapshot.index;
     this.#handed = Math.max(0, start.snapshot.index - 1);`,
   }),
-  mutant(
-    "late-rejection-forgotten",
-    "entries of an append that was rejected late are not sent again",
-    {
-      file: progress,
-      find: `    } else if (this.#state === "replicate") {
-      this.#next = this.#match + 1;
-    }`,
-      replace: `    }`,
-    },
-  ),
   mutant("log-base-without-its-term", "a compacted log forgets the term of the entry before it", {
     file: log,
     find: `    this.#entries = this.#entries.slice(index - this.firstIndex);
