@@ -1,9 +1,28 @@
 /** A machine's clocks: a monotonic one that runs fast or slow and may stand still, and a wall clock that is set at times. */
 import type { Clock } from "../../src/ports.ts";
+import type { SimOptions } from "./options.ts";
+import { Random } from "./random.ts";
 import type { Owner, World } from "./world.ts";
 
 /** 2026-01-01, in milliseconds. */
 const epochMs = 1_767_225_600_000;
+
+/**
+ * How fast a machine's clock runs. In every other run all are as fast as may be, but one that is as slow: what a lease
+ * has to fear.
+ */
+export function clockRate(
+  { seed, faults, drift, nodes }: SimOptions,
+  number: number,
+): number {
+  if (!faults.has("drift")) return 1;
+  const common = new Random(seed, "clocks");
+  const isOneSlow = common.chance(0.5);
+  const slow = common.whole(1, nodes);
+  if (isOneSlow) return number === slow ? 1 - drift : 1 + drift;
+  const own = new Random(seed, `clock n${number}`);
+  return own.pick([1 - drift, 1 + drift, own.between(1 - drift, 1 + drift)]);
+}
 
 export class MachineClock {
   readonly #world: World;

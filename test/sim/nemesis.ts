@@ -5,6 +5,7 @@ import type { Machine } from "./node.ts";
 import { type FaultKind, faultKinds, type SimOptions } from "./options.ts";
 import type { Probes } from "./probes.ts";
 import { Random } from "./random.ts";
+import { usurp, type UsurperMeans } from "./usurpers.ts";
 import { clientEnd } from "./workload.ts";
 import type { World } from "./world.ts";
 
@@ -25,6 +26,11 @@ export class Nemesis {
   injected = 0;
   readonly #parts: NemesisParts;
   readonly #mends = new Set<() => void>();
+  readonly #means: UsurperMeans = {
+    cutAll: (pairs, us) => this.#cutAll(pairs, us),
+    transfer: (from, to, random) => this.#transfer(from, to, random),
+    later: (us, act) => this.#later(us, act),
+  };
   #stopped = false;
 
   constructor(parts: NemesisParts) {
@@ -50,11 +56,17 @@ export class Nemesis {
     }
   }
 
+  /** Unless the faults have ended by then. */
+  #later(us: number, act: () => void): void {
+    this.#parts.world.after(us, () => {
+      if (!this.#stopped) act();
+    });
+  }
+
   #wait(kind: FaultKind, random: Random): void {
-    const { options, world } = this.#parts;
+    const { options } = this.#parts;
     const mean = options.faultEveryMs * Math.max(2, options.faults.size / 4);
-    world.after(Math.round(random.exponential(mean) * 1000), () => {
-      if (this.#stopped) return;
+    this.#later(Math.round(random.exponential(mean) * 1000), () => {
       if (this.#begin(kind, random)) this.injected++;
       this.#wait(kind, random);
     });
@@ -62,20 +74,19 @@ export class Nemesis {
 
   /** New leaders fall before they have told many: what they wrote alone lies about on their disks. */
   #huntLeaders(): void {
-    const { options, world, machines } = this.#parts;
+    const { options, machines } = this.#parts;
     const random = new Random(options.seed, "nemesis regicide");
     const share = random.pick([0.1, 0.3, 0.6]);
     const laterUs = random.pick([0, 0, 1000, 20_000, 200_000]);
     for (const machine of machines) {
       machine.onElected = () => {
         if (this.#stopped || !random.chance(share)) return;
-        world.after(random.below(laterUs + 1), () => this.#fell(machine, random));
+        this.#later(random.below(laterUs + 1), () => this.#fell(machine, random));
       };
     }
   }
 
   #fell(machine: Machine, random: Random): void {
-    if (this.#stopped) return;
     this.injected++;
     const us = Math.round(random.between(1, 8) * this.#parts.options.electionTimeoutMs * 1000);
     const others = this.#parts.machines.filter((each) => each !== machine);
@@ -118,7 +129,7 @@ export class Nemesis {
       case "suspends":
         return this.#pause(machine, 400_000 + random.below(10 * electionUs), "clockStands", random);
       case "usurpers":
-        return this.#usurp(random);
+        return usurp({ ...this.#parts, ...this.#means }, random);
       case "wallSteps":
         machine.clock.step(random.between(-5000, 5000));
         return true;
@@ -213,16 +224,14 @@ export class Nemesis {
 
   /** One node's process, some, or all. At times the next one is hit while it recovers. */
   #end(random: Random, by: "power" | "signal"): boolean {
-    const { machines, world, probes } = this.#parts;
+    const { machines, probes } = this.#parts;
     const count = random.pick([1, 1, 1, 2, machines.length]);
     for (const machine of this.#order(random).slice(0, count)) {
       machine.end(by);
       const back = random.pick([1000, 50_000, 500_000, 3 * second]);
       machine.startLater(back);
       if (random.chance(0.3)) {
-        world.after(back + 1, () => {
-          if (!this.#stopped) machine.disk.crashAfterCalls = random.below(60);
-        });
+        this.#later(back + 1, () => machine.disk.crashAfterCalls = random.below(60));
       }
     }
     if (machines.every((machine) => !machine.up)) probes.reached("all nodes down at once");
@@ -268,33 +277,9 @@ export class Nemesis {
     return true;
   }
 
-  /**
-   * One that has not heard of the leader for long finds the others just restarted, and the leader cut off: who forgets
-   * with its memory that it promised the leader a lease elects another one within it.
-   */
-  #usurp(random: Random): boolean {
-    const { machines, options, world } = this.#parts;
-    const leader = machines.find((machine) => machine.replica?.status().role === "leader");
-    const [usurper, ...others] = random.shuffled(machines.filter((each) => each !== leader));
-    if (leader === undefined || usurper === undefined) return false;
-    const electionUs = options.electionTimeoutMs * 1000;
-    const deafUs = Math.round(random.between(1, 3) * electionUs);
-    const away = ({ id }: Machine) => [[leader.id, id], [id, leader.id]] as const;
-    this.#cutAll(away(usurper), deafUs + 3 * electionUs);
-    world.after(deafUs, () => {
-      if (this.#stopped) return;
-      this.#cutAll(others.flatMap(away), 3 * electionUs);
-      for (const other of others) {
-        other.end("signal");
-        other.startLater(random.below(20_000));
-      }
-    });
-    return true;
-  }
-
   /** At times the old leader is cut off right when its target is told to campaign. */
   #transfer(machine: Machine, target: Machine | null, random: Random): boolean {
-    const { probes, options, world, machines } = this.#parts;
+    const { probes, options, machines } = this.#parts;
     const { replica } = machine;
     if (replica === null || machine.paused) return false;
     machine.note(() => `is asked to hand over to ${target?.id ?? "anybody"}`);
@@ -306,8 +291,8 @@ export class Nemesis {
     const inward = machines.filter((each) => each !== machine).map(({ id }) =>
       [id, machine.id] as const
     );
-    world.after(random.whole(1, 5000), () => {
-      if (!this.#stopped) this.#cutAll(inward, 2000 * options.electionTimeoutMs);
+    this.#later(random.whole(1, 5000), () => {
+      this.#cutAll(inward, 2000 * options.electionTimeoutMs);
     });
     return true;
   }

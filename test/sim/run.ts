@@ -198,6 +198,10 @@ class Run implements Simulation {
   /** All have to read before anybody writes: a new leader owes reads without waiting for a write. */
   async #probe(majority: readonly Machine[], served: Set<string>): Promise<void> {
     await Promise.all(majority.map((each) => this.#insist(each, () => this.workload.aGet())));
+    // It needs them all, so whatever a fault had swallowed has been given up and sent again once it is answered.
+    await Promise.all(
+      majority.slice(0, 1).map((each) => this.#insist(each, () => this.workload.aPut())),
+    );
     for (let round = 0; round < putRounds; round++) {
       const terms = termsOf(majority);
       const each = majority[round % majority.length];

@@ -39,17 +39,18 @@ function inThread(
   const worker = new Worker(new URL("./seed-worker.ts", import.meta.url), {
     workerData: overrides,
   });
-  return new Promise<void>((resolve, reject) => {
+  const ended = new Promise<void>((resolve, reject) => {
     const give = (): void => {
       const seed = next();
       if (seed === null) resolve();
       else worker.postMessage(seed);
     };
-    worker.on("message", (ended: RunSummary) => {
-      onSummary(ended);
+    worker.on("message", (run: RunSummary) => {
+      onSummary(run);
       give();
     });
     worker.on("error", reject);
     give();
-  }).finally(() => worker.terminate());
+  });
+  return ended.finally(() => void worker.terminate());
 }
