@@ -224,7 +224,8 @@ export class Driver<Result> {
           this.#writing.shift();
         }
         if (this.#state !== "running") return;
-        observer.persisted((clock.now() - at) / 1000, persist.entries.length);
+        const bytes = persist.entries.reduce((sum, { record }) => sum + record.length, 0);
+        observer.persisted((clock.now() - at) / 1000, bytes);
         for (const message of persist.sendAfter) this.#send(message);
         this.step({ type: "persisted", seq: persist.seq });
       },

@@ -62,6 +62,7 @@ export interface Settings {
   readonly diskStallMs?: number;
   /** Wraps a node's log, to make it fail. */
   readonly wal?: (id: string, wal: Wal) => Wal;
+  readonly observer?: ReplicaObserver;
 }
 
 export class TestCluster {
@@ -159,7 +160,7 @@ export class TestCluster {
       clock,
       machine: new KvMachine(),
       log: () => {},
-      observer: silent,
+      observer: this.#settings.observer ?? silent,
     });
   }
 }

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { DiskFailure, NotApplied, OutcomeUnknown } from "../../src/errors.ts";
 import type { Wal } from "../../src/ports.ts";
-import { put, TestCluster, until } from "./cluster.ts";
+import { put, silent, TestCluster, until } from "./cluster.ts";
 
 async function withCluster(cluster: TestCluster, test: () => Promise<void>): Promise<void> {
   await cluster.start();
@@ -35,6 +35,20 @@ describe("a replica", () => {
       await leader.read("lease", 2000);
       assert.equal(cluster.value("n1", "a"), "1");
       assert.equal(leader.stalenessMs(), 0);
+    });
+  });
+
+  it("tells how many bytes of the log became durable", async () => {
+    let durable = 0;
+    const observer = {
+      ...silent,
+      persisted: (_: number, bytes: number) => void (durable += bytes),
+    };
+    const cluster = new TestCluster(1, { observer });
+    await withCluster(cluster, async () => {
+      const leader = await cluster.leader();
+      await leader.propose(put("a", "x".repeat(1000)), 2000);
+      assert(durable > 1000 && durable < 1200, `${durable} bytes`);
     });
   });
 
