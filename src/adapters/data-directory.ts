@@ -98,6 +98,8 @@ export async function openDataDirectory(
           `${known.clusterId}, not of ${identity.id}: start it with --id ${known.id}, or choose another --data`,
       );
     }
+    // A process killed at its first start may have left the identity's name in the system's cache only.
+    if (known !== null) await refusing(directory, () => fs.syncDirectory(directory));
     const snapshots = await openFileSnapshots({ fs, directory: `${directory}/snapshots` });
     const start = { index: 0, term: 0, crc: 0 };
     const opened = await openFileWal({ ...sizes, fs, directory: `${directory}/wal`, start });

@@ -144,6 +144,25 @@ describe("a data directory", () => {
     }
   });
 
+  it("keeps through a power cut what a process was killed at and the next one went on from", async () => {
+    const counted = new MemoryFileSystem();
+    await openDataDirectory(counted, "data/n1", n1, small);
+    for (let call = 1; call <= counted.calls; call++) {
+      // Nothing survives a power cut that was not synced.
+      const fs = new MemoryFileSystem({ random: () => 0 });
+      fs.intercept = faultAt(call, "forGood");
+      await assert.rejects(openDataDirectory(fs, "data/n1", n1, small));
+      fs.kill();
+      fs.intercept = () => "proceed";
+      fs.restart();
+      await firstStart(fs);
+      fs.crash();
+      fs.restart();
+      const { recovered } = await openDataDirectory(fs, "data/n1", n1, small);
+      assert.equal(recovered.hardState.vote, "n1", `killed at call ${call}`);
+    }
+  });
+
   it("tells a directory that it may not use from a disk that fails", async () => {
     const fs = new MemoryFileSystem();
     const failing = (code: string): void => {
