@@ -1,15 +1,16 @@
 /** Faults of a disk that begin, last, and are mended. */
-import { noDiskFaults } from "./disk.ts";
 import type { Machine } from "./node.ts";
 import type { Random } from "./random.ts";
 
-export type DiskFaultKind =
-  | "slowDisk"
-  | "syncFailures"
-  | "fullDisk"
-  | "readErrors"
-  | "snapshotFlips"
-  | "misdirectedWrites";
+export const diskFaultKinds = [
+  "slowDisk",
+  "syncFailures",
+  "fullDisk",
+  "readErrors",
+  "snapshotFlips",
+  "misdirectedWrites",
+] as const;
+export type DiskFaultKind = (typeof diskFaultKinds)[number];
 
 /** False where the kind may not befall this machine. */
 export function beginDiskFault(kind: DiskFaultKind, machine: Machine, random: Random): boolean {
@@ -38,7 +39,27 @@ export function beginDiskFault(kind: DiskFaultKind, machine: Machine, random: Ra
   }
 }
 
-export function endDiskFaults({ disk }: Machine): void {
-  disk.faults = { ...noDiskFaults };
-  disk.limitRoom(Infinity);
+/** The other kinds go on. */
+export function endDiskFault(kind: DiskFaultKind, { disk }: Machine): void {
+  const { faults } = disk;
+  switch (kind) {
+    case "slowDisk":
+      faults.slowMs = 0;
+      return;
+    case "syncFailures":
+      faults.syncFails = 0;
+      return;
+    case "fullDisk":
+      disk.limitRoom(Infinity);
+      return;
+    case "readErrors":
+      faults.readFails = 0;
+      return;
+    case "snapshotFlips":
+      faults.snapshotFlips = 0;
+      return;
+    case "misdirectedWrites":
+      faults.misdirects = 0;
+      return;
+  }
 }

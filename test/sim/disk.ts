@@ -221,7 +221,8 @@ export class SimDisk implements FileSystem {
       : 0;
     const verdict = fails > 0 && random.chance(fails) ? "fail" : "proceed";
     if (verdict === "fail") this.onFault(`${call.operation} of ${call.path} fails`);
-    if (!isSync && slowMs === 0) return verdict;
+    // Each call ends in an event of its own, also where it takes no time: what goes on from it must not race, tick by
+    // tick of an `await`, with what else the same event set off.
     const ms = (isSync ? random.exponential(this.#parts.syncMs) : 0) +
       (slowMs === 0 ? 0 : random.exponential(slowMs));
     return this.#later(ms, verdict);

@@ -1,7 +1,7 @@
 /** `npm run sim`: runs seeds, and says what they came to. */
 import process from "node:process";
-import { help, readArguments, type SimArguments } from "./arguments.ts";
-import { commit } from "./commit.ts";
+import { help, readArguments, seedAfter, type SimArguments } from "./arguments.ts";
+import { sources } from "./commit.ts";
 import { describeOptions, drawOptions } from "./options.ts";
 import { Probes } from "./probes.ts";
 import { type RunResult, simulate } from "./run.ts";
@@ -11,12 +11,14 @@ import { command, shrink } from "./shrink.ts";
 const progressEveryMs = 2000;
 /** Failed runs whose last events are printed, of many. */
 const explainedMax = 5;
+/** So many seeds reach every probe, or a fault is missing. */
+const reachedAllFrom = 1000;
 
 class Totals {
   readonly probes: Probes = new Probes();
   readonly failed: bigint[] = [];
   readonly #startedAt = performance.now();
-  #runs = 0;
+  runs = 0;
   #simulated = 0;
   #operations = 0;
   #events = 0;
@@ -25,7 +27,7 @@ class Totals {
   #printedAt = performance.now();
 
   add(run: RunSummary): void {
-    this.#runs++;
+    this.runs++;
     this.#simulated += run.simulatedSeconds;
     this.#operations += run.operations;
     this.#events += run.events;
@@ -47,7 +49,7 @@ class Totals {
 
   line(): string {
     const rate = Math.round(this.#simulated / this.seconds);
-    return `${this.#runs} seeds, ${this.failed.length} failed, ${
+    return `${this.runs} seeds, ${this.failed.length} failed, ${
       Math.round(this.#simulated)
     } simulated s in ` +
       `${
@@ -70,7 +72,7 @@ function printFailure(result: RunResult, again: string): void {
     `\nseed ${seed} FAILED after ${result.simulatedSeconds.toFixed(3)} s: ${result.failure}`,
   );
   console.log(
-    `commit: ${commit() ?? "unknown"}\nagain: ${again}\n${describeOptions(result.options)}`,
+    `commit: ${sources()}\nagain: ${again}\n${describeOptions(result.options)}`,
   );
   console.log(`the last of each node:\n${result.trace.tail()}\n`);
 }
@@ -91,7 +93,7 @@ async function runMany(args: SimArguments, totals: Totals): Promise<void> {
   let taken = 0;
   const next = (): bigint | null => {
     const isOver = taken >= args.seeds || (minutes !== null && totals.seconds >= minutes * 60);
-    return isOver ? null : first + BigInt(taken++);
+    return isOver ? null : seedAfter(first, taken++);
   };
   await runSeeds(next, overrides, args.jobs, (run) => {
     totals.add(run);
@@ -114,26 +116,28 @@ async function explain(result: RunResult, { overrides, ...args }: SimArguments):
 
 async function run(args: SimArguments): Promise<number> {
   const totals = new Totals();
-  console.log(`commit ${commit() ?? "unknown"}, from seed ${args.seed}, ${args.jobs} at a time`);
+  console.log(`commit ${sources()}, from seed ${args.seed}, ${args.jobs} at a time`);
   await (args.seeds === 1 ? runOne(args, totals) : runMany(args, totals));
   console.log(`\n${totals.report()}`);
-  const { failed } = totals;
-  if (failed.length === 0) return 0;
-  console.log(`failed seeds: ${failed.join(" ")}`);
-  return 1;
+  const { failed, runs } = totals;
+  if (failed.length > 0) console.log(`failed seeds: ${failed.join(" ")}`);
+  const missing = runs < reachedAllFrom ? [] : totals.probes.unreached();
+  if (missing.length > 0) console.log(`never reached in ${runs} seeds: ${missing.join(", ")}`);
+  return failed.length + missing.length > 0 ? 1 : 0;
 }
 
 async function main(): Promise<number> {
+  let args: SimArguments;
   try {
-    const args = readArguments(process.argv.slice(2));
-    if (!args.help) return await run(args);
-    console.log(help);
-    return 0;
+    args = readArguments(process.argv.slice(2));
   } catch (error) {
     if (!(error instanceof RangeError) && !(error instanceof TypeError)) throw error;
     console.error(error.message);
     return 2;
   }
+  if (!args.help) return await run(args);
+  console.log(help);
+  return 0;
 }
 
 process.exitCode = await main();

@@ -12,6 +12,7 @@ import { parseArgs } from "node:util";
 import { mutants, waiting } from "./mutants/catalog.ts";
 import type { Mutant } from "./mutants/mutant.ts";
 import { Copy } from "./mutants/tree.ts";
+import { seedMsMax } from "./seeds.ts";
 
 const help = `npm run sim:mutants -- [options]: plants defects, and sees which seed finds them
 
@@ -25,8 +26,8 @@ const help = `npm run sim:mutants -- [options]: plants defects, and sees which s
 
 Exit status: 0 where all were caught, 1 where one survived, 2 for a bad command line or a defect that no longer fits.`;
 
-/** A seed that runs longer than this, in milliseconds, hangs. */
-const seedMsMax = 600_000;
+/** A defect that does this was planted wrongly: no oracle has seen it. */
+const ownFailure = "the simulator";
 
 /** Simulators at work, to be ended with this process. */
 const running = new Set<ChildProcess>();
@@ -69,8 +70,12 @@ async function hunt(tree: Copy, seconds: number, seeds: readonly number[]): Prom
   running.delete(child);
   if (caught !== null || status === 0) return caught;
   const last = errors.trim().split("\n").find((line) => /Error|Violation/.test(line)) ?? "";
-  const failure = status === null ? "the simulator hangs" : `the simulator itself fails: ${last}`;
+  const failure = status === null ? `${ownFailure} does not end` : `${ownFailure} fails: ${last}`;
   return { seed: seeds[done] ?? 0, failure };
+}
+
+function isBroken({ failure }: Catch): boolean {
+  return failure.startsWith(ownFailure);
 }
 
 /** What caught a defect, without the particulars of the run. */
@@ -133,7 +138,9 @@ function end(): void {
 
 function row(mutant: Mutant, found: Catch | null, { first }: Hunt): string {
   const needed = found === null ? "—" : String(found.seed - first + 1);
-  const oracle = found === null ? "SURVIVED" : oracleOf(found.failure);
+  const oracle = found === null
+    ? "SURVIVED"
+    : `${isBroken(found) ? "BROKEN: " : ""}${oracleOf(found.failure)}`;
   return `${mutant.name.padEnd(36)} ${needed.padStart(5)}  ${oracle}`;
 }
 
@@ -150,13 +157,20 @@ function report(
     console.log(`\nseed ${seed} fails without any defect, so it caught nothing: ${failure}`);
   }
   const survivors = chosen.filter((mutant) => !caught.has(mutant));
+  const broken = chosen.filter((mutant) => {
+    const found = caught.get(mutant);
+    return found !== undefined && isBroken(found);
+  });
   console.log(
-    `\n${caught.size} of ${chosen.length} caught within ${bounds.seeds} seeds of ${bounds.seconds} s, in ${
+    `\n${
+      caught.size - broken.length
+    } of ${chosen.length} caught within ${bounds.seeds} seeds of ${bounds.seconds} s, in ${
       Math.round(ms / 1000)
     } s`,
   );
   if (survivors.length > 0) console.log(`survived: ${survivors.map(({ name }) => name).join(" ")}`);
-  return survivors.length + unsound.size > 0 ? 1 : 0;
+  if (broken.length > 0) console.log(`broken: ${broken.map(({ name }) => name).join(" ")}`);
+  return survivors.length + broken.length + unsound.size > 0 ? 1 : 0;
 }
 
 function list(): void {

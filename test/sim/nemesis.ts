@@ -1,6 +1,6 @@
 /** Faults that begin at a point of time and end at another. Each kind has a stream of its own: without one, the others stay. */
 import type { Network } from "./network.ts";
-import { beginDiskFault, type DiskFaultKind, endDiskFaults } from "./disk-faults.ts";
+import { beginDiskFault, type DiskFaultKind, diskFaultKinds, endDiskFault } from "./disk-faults.ts";
 import type { Machine } from "./node.ts";
 import { type FaultKind, faultKinds, type SimOptions } from "./options.ts";
 import type { Probes } from "./probes.ts";
@@ -51,9 +51,14 @@ export class Nemesis {
     for (const mend of [...this.#mends]) mend();
     this.#parts.network.unclog();
     for (const machine of this.#parts.machines) {
-      endDiskFaults(machine);
+      for (const kind of diskFaultKinds) endDiskFault(kind, machine);
       machine.disk.crashAfterCalls = Infinity;
     }
+  }
+
+  #befell(kind: FaultKind): void {
+    this.injected++;
+    this.#parts.probes.reached(`fault: ${kind}`);
   }
 
   /** Unless the faults have ended by then. */
@@ -67,7 +72,7 @@ export class Nemesis {
     const { options } = this.#parts;
     const mean = options.faultEveryMs * Math.max(2, options.faults.size / 4);
     this.#later(Math.round(random.exponential(mean) * 1000), () => {
-      if (this.#begin(kind, random)) this.injected++;
+      if (this.#begin(kind, random)) this.#befell(kind);
       this.#wait(kind, random);
     });
   }
@@ -87,7 +92,7 @@ export class Nemesis {
   }
 
   #fell(machine: Machine, random: Random): void {
-    this.injected++;
+    this.#befell("regicide");
     const us = Math.round(random.between(1, 8) * this.#parts.options.electionTimeoutMs * 1000);
     const others = this.#parts.machines.filter((each) => each !== machine);
     switch (random.pick(["power", "cut", "cut", "pause"])) {
@@ -301,7 +306,7 @@ export class Nemesis {
     const us = duration(random);
     if (!beginDiskFault(kind, machine, random)) return false;
     machine.note(() => `${kind} for ${us} µs`);
-    this.#until(us, () => endDiskFaults(machine));
+    this.#until(us, () => endDiskFault(kind, machine));
     return true;
   }
 

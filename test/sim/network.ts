@@ -105,7 +105,8 @@ export class Network {
 
   /** What is sent from one to the other arrives after `until` (microseconds), all at once. */
   clog(from: string, to: string, until: number): void {
-    this.#clogs.set(`${from} ${to}`, until);
+    const path = `${from} ${to}`;
+    this.#clogs.set(path, Math.max(until, this.#clogs.get(path) ?? 0));
   }
 
   unclog(): void {
@@ -120,6 +121,7 @@ export class Network {
     const isLost = random.chance(loss);
     if (copies !== "once" && random.chance(duplicates)) {
       const at = this.#arrival(from.id, to.id, random.exponential(4 * delayMs));
+      this.probes.reached("fault: duplicates");
       const again = (): void => {
         this.probes.reached("message arrived twice");
         this.#deliver(from, to, arrive);
@@ -127,7 +129,7 @@ export class Network {
       if (copies === "anyNumber") this.world.atOwner(at, to, again);
       else this.world.atProcess(at, to, to.life, again);
     }
-    if (isLost) return;
+    if (isLost) return this.probes.reached("fault: loss");
     this.world.atOwner(delay, to, () => this.#deliver(from, to, arrive));
   }
 

@@ -221,7 +221,10 @@ export class Machine implements Endpoint {
       alive: () => life === this.life,
       note: (text) => this.note(text),
     };
-    if (options.faults.has("otherSettings")) this.#settings = drawSettings(this.#random);
+    if (options.faults.has("otherSettings")) {
+      probes.reached("fault: otherSettings");
+      this.#settings = drawSettings(this.#random);
+    }
     const clock = this.clock.of(this);
     const identity = {
       clusterId: "sim",

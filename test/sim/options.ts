@@ -82,11 +82,10 @@ export interface SimOptions {
 export interface Overrides {
   readonly seconds?: number;
   readonly nodes?: number;
-  /** These and no others, as far as drawn. */
-  readonly only?: ReadonlySet<FaultKind>;
-  readonly without?: ReadonlySet<FaultKind>;
   /** These, whatever was drawn. */
   readonly faults?: ReadonlySet<FaultKind>;
+  /** None of these. */
+  readonly without?: ReadonlySet<FaultKind>;
   readonly clients?: number;
   readonly thinkMs?: number;
   /** Disks lose at a power cut what they said was synced: a run has to fail then. For tests of the oracles. */
@@ -104,9 +103,8 @@ export function drawOptions(seed: bigint, overrides: Overrides = {}): SimOptions
     seed,
     seconds: overrides.seconds ?? secondsDefault,
     nodes: overrides.nodes ?? nodes,
-    faults: overrides.faults ?? new Set(
-      faults.filter((kind) => overrides.only?.has(kind) !== false)
-        .filter((kind) => overrides.without?.has(kind) !== true),
+    faults: new Set(
+      [...overrides.faults ?? faults].filter((kind) => overrides.without?.has(kind) !== true),
     ),
     electionTimeoutMs,
     heartbeatIntervalMs: Math.floor(electionTimeoutMs / random.pick([3, 5, 10, 10])),

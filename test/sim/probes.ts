@@ -1,6 +1,8 @@
+import { type FaultKind, faultKinds } from "./options.ts";
+
 /** "Sometimes": rare branches that a good run of seeds has reached. One that is never reached is a fault that is missing. */
 
-export const probeNames = [
+const happenings = [
   "leader elected",
   "leader changed in the middle of a run",
   "leader stepped down",
@@ -42,8 +44,16 @@ export const probeNames = [
   "connection refused",
   "request timed out",
   "liveness phase with a node frozen in a pause",
+  "history too long to search",
+  "liveness phase with a node whose damage was harmless",
 ] as const;
-export type Probe = (typeof probeNames)[number];
+
+/** What happened, and each kind of fault that befell somebody. */
+export type Probe = (typeof happenings)[number] | `fault: ${FaultKind}`;
+export const probeNames: readonly Probe[] = [
+  ...happenings,
+  ...faultKinds.map((kind): Probe => `fault: ${kind}`),
+];
 
 export class Probes {
   readonly #counts = new Map<Probe, number>();
@@ -63,6 +73,10 @@ export class Probes {
   /** Adds another run's. */
   add(counts: ReadonlyMap<Probe, number>): void {
     for (const [probe, count] of counts) this.reached(probe, count);
+  }
+
+  unreached(): readonly Probe[] {
+    return probeNames.filter((name) => this.count(name) === 0);
   }
 
   /** One line a probe, those never reached marked. */

@@ -90,6 +90,9 @@ class Run implements Simulation {
     });
     this.workload = new Workload(this);
     this.nemesis = new Nemesis(this);
+    for (const kind of ["delay", "drift"] as const) {
+      if (faults.has(kind)) this.probes.reached(`fault: ${kind}`);
+    }
     this.#watch();
   }
 
@@ -174,8 +177,14 @@ class Run implements Simulation {
   /** Those who stay; all others are dead, stopped or cut off from now on. */
   #healMajority(): Machine[] {
     const { machines, network } = this;
-    const healthy = machines.filter((machine) => !machine.lost && !machine.damaged);
+    // Who runs in spite of its damage has read all that it rests on.
+    const healthy = machines.filter(({ lost, damaged, replica }) =>
+      !lost && (!damaged || replica !== null)
+    );
     const majority = this.#random.shuffled(healthy).slice(0, (machines.length >> 1) + 1);
+    if (majority.some(({ damaged }) => damaged)) {
+      this.probes.reached("liveness phase with a node whose damage was harmless");
+    }
     for (const machine of machines) {
       if (majority.includes(machine)) continue;
       machine.lost = true;
@@ -270,9 +279,14 @@ export async function simulate(
   const options = drawOptions(seed, overrides);
   const run = new Run(options);
   run.trace.print = onLine;
-  await run.safety();
-  const recoveryUs = run.oracles.failure === null ? await run.liveness() : 0;
-  await run.end();
+  let recoveryUs = 0;
+  try {
+    await run.safety();
+    if (run.oracles.failure === null) recoveryUs = await run.liveness();
+    await run.end();
+  } catch (error) {
+    run.oracles.fail(`the simulator threw ${error instanceof Error ? error.stack : String(error)}`);
+  }
   return {
     options,
     failure: run.oracles.failure,

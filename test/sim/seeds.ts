@@ -10,6 +10,9 @@ export interface RunSummary extends Omit<RunResult, "options" | "trace" | "probe
   readonly probes: ReturnType<RunResult["probes"]["counts"]>;
 }
 
+/** A seed that runs longer than this, in milliseconds, hangs. */
+export const seedMsMax: number = 600_000;
+
 export const jobsDefault: number = availableParallelism();
 
 export async function summary(seed: bigint, overrides: Overrides): Promise<RunSummary> {
@@ -40,10 +43,15 @@ function inThread(
     workerData: overrides,
   });
   const ended = new Promise<void>((resolve, reject) => {
+    let watchdog: ReturnType<typeof setTimeout> | undefined;
     const give = (): void => {
+      clearTimeout(watchdog);
       const seed = next();
-      if (seed === null) resolve();
-      else worker.postMessage(seed);
+      if (seed === null) return resolve();
+      worker.postMessage(seed);
+      watchdog = setTimeout(() => {
+        reject(new Error(`seed ${seed} hangs: it has not ended within ${seedMsMax / 1000} s`));
+      }, seedMsMax);
     };
     worker.on("message", (run: RunSummary) => {
       onSummary(run);

@@ -3,34 +3,34 @@ import { execFile } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { describe, it } from "node:test";
 import { promisify } from "node:util";
-import { readArguments, seedOf } from "./arguments.ts";
+import { readArguments, seedAfter, seedOf } from "./arguments.ts";
 import { commit } from "./commit.ts";
-import { faultKinds, type Overrides } from "./options.ts";
+import { drawOptions, type Overrides } from "./options.ts";
+import { probeNames, Probes } from "./probes.ts";
 import { Random } from "./random.ts";
 import { type RunResult, simulate } from "./run.ts";
+import { jobsDefault, runSeeds } from "./seeds.ts";
 import { command, shrink } from "./shrink.ts";
 
 const run = promisify(execFile);
-const main = fileURLToPath(new URL("main.ts", import.meta.url));
+const hashes = fileURLToPath(new URL("hashes.ts", import.meta.url));
 const root = fileURLToPath(new URL("../../", import.meta.url));
 
 /** Where there is no repository to derive seeds from. */
 const seedElsewhere = 20_261_121n;
-const seedsOfCommit = 6;
-const secondsOfCommit = 20;
+const seedsOfCommit = 40;
+/** Among them some that once gave different traces, where two steps of one event raced each other. */
+const determinismSeeds = [7, 10, 14, 23, 77, 300, 301, 305];
 
-/** Seeds that failed once, with what they found. The time is just beyond the one at which they did. */
+/**
+ * Seeds that failed once, as the simulator draws today: where it changes, they are found again by planting the defect.
+ * The time is just beyond the one at which they fail with it.
+ */
 const failedOnce: readonly { seed: bigint; seconds: number; found: string }[] = [
   {
-    seed: 15n,
-    seconds: 60,
-    found: "a machine that slept told its state's age by a clock that had stood still",
-  },
-  { seed: 71n, seconds: 60, found: "the same, on a leader" },
-  {
-    seed: 1006n,
-    seconds: 36,
-    found: "a flipped bit in identity.json made another first configuration",
+    seed: 943n,
+    seconds: 8,
+    found: "an identity's name that was in the system's cache only went with a power cut",
   },
 ];
 
@@ -42,20 +42,22 @@ async function holds(seed: bigint, overrides: Overrides): Promise<RunResult> {
 }
 
 describe("the simulator", () => {
-  it("gives the same trace for the same seed, twice and on every runtime", async () => {
-    const again = [main, "--seed", "23", "--seconds", "8"];
-    const hashes = await Promise.all([
-      ["node", ...again],
-      ["node", ...again],
-      ["bun", ...again],
-      ["deno", "run", "--no-check", "--allow-all", ...again],
-    ].map(async ([runtime = "", ...args]) => {
-      const env = { ...process.env, PATH: `${root}node_modules/.bin:${process.env["PATH"]}` };
-      const { stdout } = await run(runtime, args, { cwd: root, env });
-      return /trace hash ([0-9a-f]{16})/.exec(stdout)?.[1];
-    }));
-    assert.match(hashes[0] ?? "", /^[0-9a-f]{16}$/);
-    assert.deepEqual(new Set(hashes).size, 1, hashes.join());
+  it("gives the same traces for the same seeds, twice and on every runtime", async () => {
+    const script = [hashes, ...determinismSeeds.map(String)];
+    const env = { ...process.env, PATH: `${root}node_modules/.bin:${process.env["PATH"]}` };
+    const [first, ...others] = await Promise.all([
+      ["node", ...script],
+      ["node", ...script],
+      ["bun", ...script],
+      ["deno", "run", "--no-check", "--allow-all", ...script],
+    ].map(async ([runtime = "", ...args]) =>
+      (await run(runtime, args, { cwd: root, env })).stdout
+    ));
+    const lines = (first ?? "").trim().split("\n");
+    assert.equal(lines.length, determinismSeeds.length);
+    for (const line of lines) assert.match(line, /^\d+ [0-9a-f]{16} \d+ snapshots$/);
+    assert(lines.some((line) => !line.endsWith(" 0 snapshots")));
+    for (const other of others) assert.equal(other, first);
   });
 
   it("gives another trace for another seed", async () => {
@@ -78,13 +80,18 @@ describe("the simulator", () => {
     }
   });
 
-  const head = commit();
-  const first = head === null ? seedElsewhere : seedOf(head);
-  for (let i = 0n; i < seedsOfCommit; i++) {
-    it(`holds for seed ${first + i}, of this commit`, async () => {
-      await holds(first + i, { seconds: secondsOfCommit });
+  it(`holds for ${seedsOfCommit} seeds of this commit`, async () => {
+    const head = commit();
+    const first = head === null ? seedElsewhere : seedOf(head);
+    let taken = 0;
+    const next = () => taken === seedsOfCommit ? null : seedAfter(first, taken++);
+    const failed: string[] = [];
+    await runSeeds(next, {}, jobsDefault, ({ seed, failure }) => {
+      if (failure !== null) failed.push(`${command(seed, {})}: ${failure}`);
     });
-  }
+    assert.deepEqual(failed, []);
+    assert.equal(taken, seedsOfCommit);
+  });
 
   for (const { seed, seconds, found } of failedOnce) {
     it(`holds for seed ${seed}, which found that ${found}`, async () => {
@@ -94,13 +101,13 @@ describe("the simulator", () => {
 
   it("finds a defect, and makes the run that shows it smaller", async () => {
     // A log that is asked to hold more than a crash leaves of it: lies about syncs are a defect of the disk.
-    const overrides: Overrides = { nodes: 3, seconds: 30, faults: new Set(["powerCuts", "loss"]) };
+    const overrides: Overrides = { nodes: 3, seconds: 30, faults: new Set(["loss", "powerCuts"]) };
     const result = await simulate(5n, { ...overrides, lyingDisk: true });
     assert.notEqual(result.failure, null);
     const smaller = await shrink(result, { ...overrides, lyingDisk: true }, () => {});
     assert.notEqual(smaller.result.failure, null);
     assert.ok(smaller.result.simulatedSeconds <= result.simulatedSeconds);
-    assert.ok(smaller.overrides.without?.has("loss"));
+    assert.deepEqual([...smaller.result.options.faults], ["powerCuts"]);
   });
 });
 
@@ -136,10 +143,39 @@ describe("the simulator's command line", () => {
     });
   });
 
-  it("refuses what it doesn't take, in one line", () => {
-    for (const bad of [["--seed", "x"], ["--seconds", "0"], ["--without", "rain"], ["--what"]]) {
-      assert.throws(() => readArguments(bad), /--/);
+  it("takes every seed that it prints, and a commit's hash", () => {
+    for (const seed of [0n, 42n, 10n ** 18n, 10_717_152_292_532_137_863n, 2n ** 64n - 1n]) {
+      assert.equal(seedOf(String(seed)), seed);
     }
-    assert.ok(faultKinds.length > 20);
+    assert.equal(seedOf(`00000000000000ff${"7".repeat(24)}`), 255n);
+    assert.equal(seedAfter(2n ** 64n - 1n, 3), 2n);
+  });
+
+  it("draws no fault that is left out, named or not", () => {
+    const faults = new Set(["loss", "kills"] as const);
+    const { faults: left } = drawOptions(1n, { faults, without: new Set(["kills"]) });
+    assert.deepEqual([...left], ["loss"]);
+  });
+
+  it("refuses what it doesn't take, in one line", () => {
+    const bad = [
+      ["--seed", "x"],
+      ["--seed", String(2n ** 64n)],
+      ["--seed", "abcdef1"],
+      ["--seconds", "0"],
+      ["--seeds", "1.5"],
+      ["--nodes", "0.5"],
+      ["--jobs", "0.5"],
+      ["--without", "rain"],
+      ["--trace", "--seeds", "2"],
+      ["--what"],
+    ];
+    for (const each of bad) assert.throws(() => readArguments(each), /--/, each.join(" "));
+  });
+
+  it("names what was never reached", () => {
+    const probes = new Probes();
+    probes.reached("fault: kills");
+    assert.deepEqual(probes.unreached(), probeNames.filter((name) => name !== "fault: kills"));
   });
 });
