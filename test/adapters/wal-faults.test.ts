@@ -203,38 +203,39 @@ describe("WAL on a failing disk", () => {
     await against(faults);
   });
 
-  it(
-    "keeps its promises when the power goes, or a call fails, while it recovers",
-    EXHAUSTIVE,
-    async () => {
-      let count = 0;
-      const calls = await callsOfAll();
-      const faults = range(calls).map((n) => {
-        return { name: `crash at ${n}`, intercept: faultAt(n, "crash"), seed: n };
-      });
-      await against(faults, async (fs, progress, name) => {
-        for (const fault of ["crash", "once"] as const) {
-          // Until a recovery is through before the fault strikes.
-          for (let at = 1, struck = true; struck; at += 2) {
-            struck = false;
-            const again = fault === "crash" ? "crash" : "fail";
-            const from = fs.calls;
-            fs.intercept = (call) => {
-              if (call.number !== from + at) return "proceed";
-              struck = true;
-              return again;
+  for (const again of ["crash", "once", "forGood"] as const) {
+    it(
+      `keeps its promises when a second fault, ${again}, strikes any call of its recovery`,
+      EXHAUSTIVE,
+      async () => {
+        let count = 0;
+        const calls = await callsOfAll();
+        const faults = range(calls).flatMap((n) =>
+          (["crash", "forGood"] as const).map((fault) => {
+            return {
+              name: `${fault} at ${n}, then ${again}`,
+              intercept: faultAt(n, fault),
+              seed: n,
             };
+          })
+        );
+        await against(faults, async (fs, progress, name) => {
+          // Until a recovery is through before the fault strikes.
+          for (let at = 1, struck = true; struck; at++) {
+            const from = fs.calls;
+            fs.intercept = faultAt(from + at, again);
             fs.kill();
             fs.restart();
             await recover(fs).catch(typed);
-            count++;
+            struck = fs.calls - from >= at;
+            if (struck) count++;
           }
-        }
-        await check(fs, progress, name);
-      });
-      console.log(`WAL recoveries that were struck: ${count}`);
-    },
-  );
+          await check(fs, progress, name);
+        });
+        console.log(`WAL recoveries that were struck, ${again}: ${count}`);
+      },
+    );
+  }
 
   it("says which write failed, once and for ever, and tries nothing again", async () => {
     const fs = new MemoryFileSystem();
