@@ -91,7 +91,7 @@ export async function openDataDirectory(
     return await fs.lock(`${directory}/lock`);
   });
   try {
-    const known = await readIdentity(fs, directory);
+    const known = await refusing(directory, () => readIdentity(fs, directory));
     if (known !== null && known.id !== identity.id) {
       throw new DataDirectoryRefused(
         `${directory}/${IDENTITY_NAME} says that this is the directory of node ${known.id} of cluster ` +
@@ -145,14 +145,7 @@ function checkBeginning(
 async function readIdentity(fs: FileSystem, directory: string): Promise<Identity | null> {
   const path = `${directory}/${IDENTITY_NAME}`;
   if (!(await fs.list(directory)).includes(IDENTITY_NAME)) return null;
-  const bytes = await refusing(directory, async () => {
-    const file = await fs.open(path, "read");
-    try {
-      return await file.read(0, IDENTITY_BYTES_MAX + 1);
-    } finally {
-      await file.close();
-    }
-  });
+  const bytes = await readFirst(fs, path, IDENTITY_BYTES_MAX + 1);
   const result = v.safeParse(
     identityShape,
     bytes.length > IDENTITY_BYTES_MAX ? null : parse(bytes),
@@ -167,6 +160,15 @@ async function readIdentity(fs: FileSystem, directory: string): Promise<Identity
     "this is not an identity of format 1, or no sound one: restore the file from a copy, or empty this node's data directory and " +
       "let it join the cluster anew",
   );
+}
+
+async function readFirst(fs: FileSystem, path: string, bytes: number): Promise<Uint8Array> {
+  const file = await fs.open(path, "read");
+  try {
+    return await file.read(0, bytes);
+  } finally {
+    await file.close();
+  }
 }
 
 function identityDocument({ clusterId, id, birth }: Identity): object {

@@ -3,6 +3,7 @@ import { describe, it } from "node:test";
 import { type Identity, openDataDirectory } from "../../src/adapters/data-directory.ts";
 import { faultAt, MemoryFileSystem } from "../../src/adapters/memory-fs.ts";
 import { CorruptData, DataDirectoryRefused, DiskFailure } from "../../src/errors.ts";
+import { flipped, SECTOR_BYTES, sectorZeroed } from "./disk-samples.ts";
 
 const n1: Identity = {
   clusterId: "c1",
@@ -34,6 +35,19 @@ async function overwrite(fs: MemoryFileSystem, path: string, text: string): Prom
   await file.truncate(0);
   await file.writev([new TextEncoder().encode(text)], 0);
   await file.close();
+}
+
+/** A directory whose identity takes more than three sectors. */
+async function severalSectors() {
+  const voters = Array.from({ length: 31 }, (_, i) => `n${i + 1}`);
+  const urls = Object.fromEntries(voters.map((id) => [id, `http://${id}.example.org:4001/`]));
+  const large: Identity = { ...n1, birth: { voters, outgoing: [], learners: ["x"], urls } };
+  const fs = new MemoryFileSystem();
+  const { wal, release } = await openDataDirectory(fs, "data/n1", large, small);
+  await wal.close();
+  await release();
+  const path = "data/n1/identity.json";
+  return { fs, path, sound: fs.peek(path), large };
 }
 
 function refused(fs: MemoryFileSystem, identity: Identity, message: RegExp): Promise<void> {
@@ -100,9 +114,7 @@ describe("a data directory", () => {
     const sound = fs.peek("data/n1/identity.json");
     let refusals = 0;
     for (let bit = 0; bit < 8 * sound.length; bit++) {
-      const bytes = sound.slice();
-      bytes[bit >> 3] = (bytes[bit >> 3] ?? 0) ^ (1 << (bit & 7));
-      fs.poke("data/n1/identity.json", bytes);
+      fs.poke("data/n1/identity.json", flipped(sound, bit));
       try {
         const { identity, wal, release } = await openDataDirectory(fs, "data/n1", n1, small);
         assert.deepEqual(identity, n1);
@@ -117,6 +129,45 @@ describe("a data directory", () => {
       }
     }
     assert.ok(refusals > 6 * sound.length, `${refusals} of ${8 * sound.length} flips were refused`);
+    console.log(`identity bits flipped: ${8 * sound.length}`);
+  });
+
+  it("takes no identity that is cut off, longer, or has a sector zeroed", async () => {
+    const { fs, path, sound, large } = await severalSectors();
+    let count = 0;
+    const judge = async (bytes: Uint8Array, what: string, expected: "corrupt" | "whole") => {
+      fs.poke(path, bytes);
+      count++;
+      const opening = openDataDirectory(fs, "data/n1", large, small);
+      if (expected === "corrupt") {
+        await assert.rejects(opening, (error) => {
+          return error instanceof CorruptData && error.file === path;
+        }, what);
+        assert.deepEqual(fs.peek(path), bytes, what);
+        return;
+      }
+      const { identity, wal, release } = await opening;
+      assert.deepEqual(identity, large, what);
+      await wal.close();
+      await release();
+    };
+    // The last byte is a line feed, which says nothing.
+    for (let length = 0; length <= sound.length; length++) {
+      const expected = length < sound.length - 1 ? "corrupt" : "whole";
+      await judge(sound.slice(0, length), `${length} bytes`, expected);
+    }
+    for (let more = 1; more <= 2 * SECTOR_BYTES; more += 73) {
+      const longer = new Uint8Array(sound.length + more);
+      longer.set(sound);
+      await judge(longer, `${more} zeros behind`, "corrupt");
+    }
+    const sectors = Math.ceil(sound.length / SECTOR_BYTES);
+    assert.ok(sectors > 3);
+    for (let sector = 0; sector < sectors; sector++) {
+      await judge(sectorZeroed(sound, sector), `sector ${sector}`, "corrupt");
+    }
+    await judge(sound, "as it was", "whole");
+    console.log(`identity lengths and sectors zeroed: ${count}`);
   });
 
   it("refuses a log without identity, and an identity without log", async () => {
@@ -131,6 +182,47 @@ describe("a data directory", () => {
     await refused(other, n1, /data\/n1\/wal is empty/);
   });
 
+  for (const fault of ["once", "forGood"] as const) {
+    it(`is opened, or fails as a disk does, when any call of its opening fails ${fault}`, async () => {
+      let count = 0;
+      for (const start of ["first", "second"] as const) {
+        for (let call = 1, struck = true; struck; call++) {
+          const fs = new MemoryFileSystem();
+          if (start === "second") await firstStart(fs);
+          const from = fs.calls;
+          fs.intercept = faultAt(from + call, fault);
+          const failed = await openDataDirectory(fs, "data/n1", n1, small).then(
+            async ({ wal, release }) => {
+              await wal.close();
+              await release();
+              return false;
+            },
+            (error) => {
+              assert.ok(error instanceof DiskFailure, `${start}, call ${call}: ${error.stack}`);
+              return true;
+            },
+          );
+          struck = fs.calls - from >= call;
+          assert.equal(failed, struck, `${start}, call ${call}`);
+          if (struck) count++;
+          fs.intercept = () => "proceed";
+          // In the same process: the lock was given back.
+          const { identity, recovered, wal, release } = await openDataDirectory(
+            fs,
+            "data/n1",
+            n1,
+            small,
+          );
+          assert.deepEqual(identity, n1);
+          assert.equal(recovered.hardState.vote, start === "first" ? null : "n1");
+          await wal.close();
+          await release();
+        }
+      }
+      console.log(`data directory calls that failed ${fault}: ${count}`);
+    });
+  }
+
   it("survives a power cut at any call of its first start", async () => {
     const counted = new MemoryFileSystem();
     await openDataDirectory(counted, "data/n1", n1, small);
@@ -142,6 +234,7 @@ describe("a data directory", () => {
       fs.restart();
       await firstStart(fs);
     }
+    console.log(`data directory crashes: ${counted.calls}`);
   });
 
   it("keeps through a power cut what a process was killed at and the next one went on from", async () => {
