@@ -1,8 +1,14 @@
 /** Snapshots for tests. */
 import assert from "node:assert/strict";
+import { openFileSnapshots } from "../../src/adapters/file-snapshots.ts";
+import type { MemoryFileSystem } from "../../src/adapters/memory-fs.ts";
 import { openMemorySnapshots } from "../../src/adapters/memory-snapshots.ts";
 import type { SnapshotStore } from "../../src/ports.ts";
 import type { SnapshotMeta } from "../../src/raft/types.ts";
+
+export function openSnapshots(fs: MemoryFileSystem): Promise<SnapshotStore> {
+  return openFileSnapshots({ fs, directory: "/snapshots" });
+}
 
 export function metaAt(index: number, term: number): SnapshotMeta {
   const configuration = { voters: ["n1"], outgoing: [], learners: [], urls: { n1: "http://a" } };
@@ -43,4 +49,19 @@ export async function sent(index: number, term: number, lengths: readonly number
   await store.write(metaAt(index, term), emitted(chunks));
   const bytes = await snapshotBytes(store);
   return { identity: { index, term, size: bytes.length }, bytes, chunks };
+}
+
+/** Sends a snapshot from where its receiver says, which is returned, until it is installed. */
+export async function complete(
+  fs: MemoryFileSystem,
+  incoming: Awaited<ReturnType<typeof sent>>,
+): Promise<number> {
+  const store = await openSnapshots(fs);
+  const staged = await store.stage(incoming.identity);
+  const { offset } = staged;
+  await staged.write(incoming.bytes.subarray(offset));
+  const meta = await staged.finish();
+  await store.install(meta);
+  assert.deepEqual(await contents(store), incoming.chunks);
+  return offset;
 }

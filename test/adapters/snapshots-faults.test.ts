@@ -1,190 +1,27 @@
 /**
- * Snapshots, damaged at rest and on a failing disk, exhaustively.
+ * Snapshots on a failing disk: each file-system call of writing, receiving and installing some, one after the other,
+ * fails once, fails for good, or is where the power goes; and the same again while recovering from that.
  *
- * Oracle. Of a file that is damaged in any way, nothing but `CorruptData` comes, and never another byte than was
- * written. After any failed call or power cut, the newest snapshot is one that was written or installed whole, is at
+ * Oracle. After any failed call or power cut, the newest snapshot is one that was written or installed whole, is at
  * least as new as the last one that was acknowledged, and stays the same over another power cut. A transfer that was
- * interrupted or damaged is completed by sending again from where it says.
+ * interrupted is completed by sending again from where it says.
  */
 import assert from "node:assert/strict";
-import { after, before, describe, it } from "node:test";
-import { openFileSnapshots } from "../../src/adapters/file-snapshots.ts";
+import { describe, it } from "node:test";
 import { faultAt, type Intercept, MemoryFileSystem } from "../../src/adapters/memory-fs.ts";
-import { CorruptData, DiskFailure } from "../../src/errors.ts";
 import type { SnapshotStore } from "../../src/ports.ts";
+import { EXHAUSTIVE, fullFrom, seeded, typed } from "./disk-samples.ts";
 import {
-  EXHAUSTIVE,
-  flipped,
-  fullFrom,
-  SECTOR_BYTES,
-  sectorZeroed,
-  seeded,
-  typed,
-} from "./disk-samples.ts";
-import { chunksOf, contents, emitted, metaAt, sent } from "./snapshot-samples.ts";
+  chunksOf,
+  complete,
+  contents,
+  emitted,
+  metaAt,
+  openSnapshots as open,
+  sent,
+} from "./snapshot-samples.ts";
 
-const DIRECTORY = "/snapshots";
-const open = (fs: MemoryFileSystem) => openFileSnapshots({ fs, directory: DIRECTORY });
 const range = (count: number) => Array.from({ length: count }, (_, i) => i + 1);
-
-/** Opens and reads all, and says what came: "corrupt" only if nothing wrong came before it. */
-async function verdict(fs: MemoryFileSystem, chunks: readonly Uint8Array[]): Promise<string> {
-  let seen = 0;
-  try {
-    const store = await open(fs);
-    for await (const chunk of store.read()) {
-      assert(Buffer.compare(chunk, chunks[seen] ?? Buffer.of()) === 0, "other bytes came as valid");
-      seen++;
-    }
-  } catch (error) {
-    assert(error instanceof CorruptData, String(error));
-    assert.match(error.message, /nothing was changed; restore the file/);
-    return "corrupt";
-  }
-  assert.equal(seen, chunks.length, "chunks are missing");
-  return "whole";
-}
-
-describe("snapshot, damaged at rest", () => {
-  const chunks = chunksOf([5, 60, 100]);
-  const fs = new MemoryFileSystem();
-  let path = "";
-  let bytes = new Uint8Array();
-  const { stackTraceLimit } = Error;
-  before(async () => {
-    Error.stackTraceLimit = 0;
-    await (await open(fs)).write(metaAt(3, 2), emitted(chunks));
-    path = fs.paths()[0] ?? "";
-    bytes = new Uint8Array(fs.peek(path));
-  });
-  after(() => {
-    Error.stackTraceLimit = stackTraceLimit;
-  });
-
-  it("is refused for every bit flipped", EXHAUSTIVE, async () => {
-    for (let bit = 0; bit < 8 * bytes.length; bit++) {
-      fs.poke(path, flipped(bytes, bit));
-      assert.equal(await verdict(fs, chunks), "corrupt", `bit ${bit}`);
-    }
-    console.log(`snapshot bits flipped: ${8 * bytes.length}`);
-  });
-
-  it("is refused for every other length, and every sector zeroed", EXHAUSTIVE, async () => {
-    for (let length = 0; length < bytes.length + 9; length++) {
-      const cut = new Uint8Array(length);
-      cut.set(bytes.subarray(0, length));
-      fs.poke(path, cut);
-      const expected = length === bytes.length ? "whole" : "corrupt";
-      assert.equal(await verdict(fs, chunks), expected, `${length} bytes`);
-      // Already when it is opened: nothing is acknowledged on the strength of it.
-      if (expected === "corrupt") await assert.rejects(open(fs), CorruptData);
-    }
-    for (let sector = 0; sector * SECTOR_BYTES < bytes.length; sector++) {
-      fs.poke(path, sectorZeroed(bytes, sector));
-      assert.equal(await verdict(fs, chunks), "corrupt", `sector ${sector}`);
-    }
-  });
-
-  it("is refused under another snapshot's name, and with chunks in another order", async () => {
-    let other = new MemoryFileSystem();
-    const renamed = path.replace("3-", "4-");
-    assert.notEqual(renamed, path);
-    other.poke(renamed, bytes);
-    assert.equal(await verdict(other, chunks), "corrupt");
-    const twins = chunksOf([64, 64]);
-    other = new MemoryFileSystem();
-    const store = await open(other);
-    await store.write(metaAt(3, 2), emitted(twins));
-    const file = other.peek(path);
-    const at = file.length - 36 - 2 * 72;
-    const [first, second] = [file.slice(at, at + 72), file.slice(at + 72, at + 144)];
-    file.set(second, at);
-    file.set(first, at + 72);
-    other.poke(path, file);
-    assert.equal(await verdict(other, twins), "corrupt");
-  });
-
-  it("is not replaced by an older one that is whole, and nothing is removed", async () => {
-    const both = new MemoryFileSystem();
-    await (await open(both)).write(metaAt(2, 2), emitted(chunks));
-    both.poke(path, flipped(bytes, 99));
-    const names = both.paths();
-    await assert.rejects(open(both), CorruptData);
-    assert.deepEqual(both.paths(), names);
-    assert.equal(names.length, 2);
-  });
-
-  it("is a failed disk, not a snapshot, when it reads back otherwise than it was written", async () => {
-    const lying = new MemoryFileSystem();
-    const store = await open(lying);
-    await store.write(metaAt(2, 2), emitted(chunks));
-    lying.intercept = ({ operation, path }) => {
-      if (operation !== "read" || !path.endsWith(".tmp")) return "proceed";
-      lying.scribble(path, 300, Uint8Array.of(0xee));
-      return "proceed";
-    };
-    await assert.rejects(store.write(metaAt(3, 2), emitted(chunks)), DiskFailure);
-    assert.equal(store.latest()?.index, 2);
-    assert.deepEqual(await contents(store), chunks);
-  });
-});
-
-/** A part that was received is damaged; the rest is sent from where the receiver says. */
-async function complete(fs: MemoryFileSystem, incoming: Awaited<ReturnType<typeof sent>>) {
-  const store = await open(fs);
-  const staged = await store.stage(incoming.identity);
-  const { offset } = staged;
-  await staged.write(incoming.bytes.subarray(offset));
-  const meta = await staged.finish();
-  await store.install(meta);
-  assert.deepEqual(await contents(store), incoming.chunks);
-  return offset;
-}
-
-describe("snapshot being received", () => {
-  async function interrupted() {
-    const incoming = await sent(9, 2, [5, 40, 20]);
-    const fs = new MemoryFileSystem();
-    const staged = await (await open(fs)).stage(incoming.identity);
-    await staged.write(incoming.bytes.subarray(0, incoming.bytes.length - 50));
-    const path = fs.paths()[0] ?? "";
-    return { incoming, fs, path, part: fs.peek(path) };
-  }
-
-  it("is completed after any bit of the part has flipped", EXHAUSTIVE, async () => {
-    const { incoming, fs, path, part } = await interrupted();
-    for (let bit = 0; bit < 8 * part.length; bit++) {
-      const copy = fs.clone();
-      copy.poke(path, flipped(part, bit));
-      assert(await complete(copy, incoming) <= bit >> 3, `bit ${bit}`);
-    }
-    console.log(`snapshot parts with a bit flipped: ${8 * part.length}`);
-  });
-
-  it("is completed after any of the part was lost", EXHAUSTIVE, async () => {
-    const { incoming, fs, path, part } = await interrupted();
-    let resumed = 0;
-    for (let length = 0; length <= part.length; length++) {
-      const copy = fs.clone();
-      copy.poke(path, part.slice(0, length));
-      const offset = await complete(copy, incoming);
-      assert(offset <= length, `${length} bytes`);
-      resumed = Math.max(resumed, offset);
-    }
-    assert(resumed > part.length / 2, "nothing was ever resumed");
-  });
-
-  it("is given up when the node has a newer one", async () => {
-    const { fs, incoming } = await interrupted();
-    const { index, term } = incoming.identity;
-    await (await open(fs)).write(metaAt(index - 1, term), emitted([]));
-    await open(fs);
-    assert.equal(fs.paths().length, 2);
-    await (await open(fs)).write(metaAt(index, term), emitted([]));
-    await open(fs);
-    assert.equal(fs.paths().length, 1);
-  });
-});
 
 interface Progress {
   acknowledged: number;
@@ -192,10 +29,11 @@ interface Progress {
 }
 
 const WRITTEN = [chunksOf([10, 600]), chunksOf([1200]), chunksOf([7, 7, 7])] as const;
+const INCOMING = sent(2, 2, WRITTEN[1].map((chunk) => chunk.length));
 
 /** Writes 1, receives and installs 2, writes 3; until something fails. */
 async function run(fs: MemoryFileSystem, progress: Progress): Promise<void> {
-  const incoming = await sent(2, 2, WRITTEN[1].map((chunk) => chunk.length));
+  const incoming = await INCOMING;
   const step = async (index: number, work: (store: SnapshotStore) => Promise<void>) => {
     progress.attempted = index;
     await work(store);
@@ -238,6 +76,24 @@ async function check(fs: MemoryFileSystem, progress: Progress, what: string): Pr
   await finishAfter(fs, found[0] ?? 0, what);
 }
 
+/** Opens, reads and goes on with the transfer, until something fails. */
+async function recover(fs: MemoryFileSystem, progress: Progress): Promise<void> {
+  try {
+    const store = await open(fs);
+    const index = store.latest()?.index ?? 0;
+    assert(index >= progress.acknowledged && index <= progress.attempted, `${index}`);
+    assert.deepEqual(await contents(store), WRITTEN[index - 1] ?? []);
+    // What one recovery hands out, the next must have.
+    progress.acknowledged = index;
+    if (index >= 2) return;
+    progress.attempted = 2;
+    await complete(fs, await INCOMING);
+    progress.acknowledged = 2;
+  } catch (error) {
+    typed(error);
+  }
+}
+
 /** Without a power cut before, goes on at once with a transfer that may have been interrupted. */
 async function goOn(fs: MemoryFileSystem, _progress: Progress, what: string): Promise<void> {
   fs.intercept = () => "proceed";
@@ -248,7 +104,7 @@ async function goOn(fs: MemoryFileSystem, _progress: Progress, what: string): Pr
 
 async function finishAfter(fs: MemoryFileSystem, index: number, what: string): Promise<void> {
   if (index >= 2) return;
-  await complete(fs, await sent(2, 2, WRITTEN[1].map((chunk) => chunk.length)));
+  await complete(fs, await INCOMING);
   fs.crash();
   fs.restart();
   assert.deepEqual(await contents(await open(fs)), WRITTEN[1], `${what}, going on`);
@@ -281,5 +137,37 @@ describe("snapshots on a failing disk", () => {
       }
       console.log(`snapshots, ${kind}: ${2 * whole.calls * seeds}`);
     });
+  }
+
+  for (const again of ["crash", "once", "forGood"] as const) {
+    it(
+      `keep their promises when a second fault, ${again}, strikes any call of their recovery`,
+      EXHAUSTIVE,
+      async () => {
+        const whole = new MemoryFileSystem();
+        await run(whole, { acknowledged: 0, attempted: 0 });
+        let count = 0;
+        for (const call of range(whole.calls)) {
+          for (const fault of ["crash", "forGood"] as const) {
+            const fs = new MemoryFileSystem({ random: seeded(call) });
+            fs.intercept = faultAt(call, fault);
+            const progress = { acknowledged: 0, attempted: 0 };
+            await run(fs, progress);
+            // Until a recovery is through before the fault strikes.
+            for (let at = 1, struck = true; struck; at++) {
+              const from = fs.calls;
+              fs.intercept = faultAt(from + at, again);
+              fs.kill();
+              fs.restart();
+              await recover(fs, progress);
+              struck = fs.calls - from >= at;
+              if (struck) count++;
+            }
+            await check(fs, progress, `${fault} at call ${call}, then ${again}`);
+          }
+        }
+        console.log(`snapshot recoveries that were struck, ${again}: ${count}`);
+      },
+    );
   }
 });
