@@ -23,6 +23,7 @@ import {
 import { type CborLimits, decodeCbor, encodeCbor, wellFormed } from "../../src/cbor.ts";
 import { MalformedBytes } from "../../src/errors.ts";
 import { defaultInflightMax, raftRoutes } from "../../src/http/raft-routes.ts";
+import { cborLike, decodes, spoiled } from "./byte-arbitraries.ts";
 import {
   appends,
   chunkReplies,
@@ -43,17 +44,6 @@ const cborLimits: CborLimits = {
   byteStringBytesMax: 1 << 20,
 };
 
-/** Runs `decode`; anything but a result or a `MalformedBytes` within the bytes fails the test. */
-function decodes<Value>(bytes: Uint8Array, decode: (bytes: Uint8Array) => Value): Value | null {
-  try {
-    return decode(bytes);
-  } catch (error) {
-    assert.ok(error instanceof MalformedBytes, String(error));
-    assert.ok(error.offset >= 0 && error.offset <= bytes.length, error.message);
-    return null;
-  }
-}
-
 /** Where the well-formed item at the beginning of `bytes` ends, or 0 where there is none. */
 function itemEnd(bytes: Uint8Array): number {
   try {
@@ -63,41 +53,6 @@ function itemEnd(bytes: Uint8Array): number {
     assert.ok(error instanceof MalformedBytes, String(error));
     return error.message.startsWith("bytes after the end") ? error.offset : 0;
   }
-}
-
-/** First bytes of every kind of item, with arguments of every width, and what strings are made of. */
-const headers = fc.oneof(
-  fc.integer({ min: 0, max: 255 }).map((byte) => [byte]),
-  fc.constantFrom(0x18, 0x38, 0x58, 0x78, 0x98, 0xb8, 0xd8, 0xf8).chain((byte) =>
-    fc.nat(255).map((argument) => [byte, argument])
-  ),
-  fc.constantFrom(0x19, 0x59, 0x79, 0x99, 0xb9, 0xd9, 0xf9).chain((byte) =>
-    fc.tuple(fc.nat(2), fc.nat(255)).map((argument) => [byte, ...argument])
-  ),
-  fc.constantFrom(0x1a, 0x5a, 0x7a, 0x9a, 0xba, 0xda, 0xfa).chain((byte) =>
-    fc.nat(0xffff).map((argument) => [byte, 0, 0, argument >> 8, argument & 255])
-  ),
-  fc.constantFrom(0x1b, 0x3b, 0x5b, 0x7b, 0x9b, 0xbb, 0xdb, 0xfb).chain((byte) =>
-    fc.uint8Array({ minLength: 8, maxLength: 8 }).map((argument) => [byte, ...argument])
-  ),
-  fc.constantFrom([0x61, 0x61], [0x63, 0xef, 0xbb, 0xbf], [0x62, 0xc3, 0xa9], [0x41, 0xff]),
-);
-const cborLike = fc.array(headers, { maxLength: 40 }).map((items) => Uint8Array.from(items.flat()));
-
-/** A valid body with bytes changed, put in, and taken out. */
-function spoiled(valid: fc.Arbitrary<Uint8Array>): fc.Arbitrary<Uint8Array> {
-  const edit = fc.record({
-    at: fc.double({ min: 0, max: 1, noNaN: true }),
-    remove: fc.nat(3),
-    insert: fc.array(fc.nat(255), { maxLength: 3 }),
-  });
-  return fc.tuple(valid, fc.array(edit, { minLength: 1, maxLength: 4 })).map(([body, edits]) => {
-    const bytes = Array.from(body);
-    for (const { at, remove, insert } of edits) {
-      bytes.splice(Math.floor(at * bytes.length), remove, ...insert);
-    }
-    return Uint8Array.from(bytes);
-  });
 }
 
 const requestTypes = Object.keys(peerPaths).filter((type): type is RequestType =>

@@ -1,13 +1,11 @@
 /** Peer messages for fast-check, and what the tests of the wire share. */
 import fc from "fast-check";
+import "./byte-arbitraries.ts";
 import { sealEntry } from "../../src/adapters/log-record.ts";
 import type { PeerWireLimits } from "../../src/adapters/peer-wire.ts";
 import type { ForwardReply, SnapshotChunk, SnapshotChunkReply } from "../../src/ports.ts";
 import type { Append, ReplyMessage, RequestMessage } from "../../src/raft/message.ts";
 import type { Configuration, Entry, EntryKind } from "../../src/raft/types.ts";
-
-// The same run every time; FUZZ_SEED explores another one.
-fc.configureGlobal({ seed: Number(process.env["FUZZ_SEED"] ?? 1) });
 
 export const wireLimits: PeerWireLimits = {
   bodyBytesMax: 4 << 20,
