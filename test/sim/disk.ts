@@ -108,6 +108,11 @@ export class SimDisk implements FileSystem {
     this.#memory.capacity = used + bytes;
   }
 
+  /** All files as they are, in order of their paths; what is not durable of them included. */
+  files(): ReadonlyMap<string, Uint8Array> {
+    return new Map(this.#memory.paths().map((path) => [path, this.#memory.peek(path)]));
+  }
+
   powerCut(): void {
     this.#memory.crash();
   }

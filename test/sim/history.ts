@@ -7,7 +7,9 @@ import { checkHistory } from "./linearizability.ts";
 import type { Oracles } from "./oracles.ts";
 import type { Probes } from "./probes.ts";
 import { type ReferenceItem, resultText } from "./reference.ts";
+import type { Operation as Part } from "./register.ts";
 import { asRegisters } from "./registers.ts";
+import { type Flaw, revisionFlaw } from "./revision-order.ts";
 import { type Request, requestText, type Response, type SeenItem } from "./operation.ts";
 
 /** An operation as a client saw it. Times are microseconds. */
@@ -24,8 +26,8 @@ export interface Operation {
   response: Response | null;
 }
 
-/** Operations, beyond which a history is not searched for an order of each key: the revisions have told. */
-const checkedMax = 20_000;
+/** Operations, beyond which a history is not searched for an order of each key: the revisions' has to do. */
+const searchedMax = 20_000;
 /** A staleness counts in the machine's own milliseconds and is compared in true ones: rounding, beside the drift. */
 const stalenessGraceUs = 2000;
 
@@ -100,11 +102,16 @@ export class History {
         this.#oracles.fail(`operation ${number} was acknowledged and is not in the log`);
       }
     }
-    if (this.operations.length > checkedMax) return;
-    const verdict = checkHistory(asRegisters(this.operations, this.#keys));
-    if (!verdict.ok) {
-      this.#oracles.fail(`key ${verdict.key} is not linearizable: ${verdict.reason}`);
-    }
+    const flaw = this.#flaw(asRegisters(this.operations, this.#keys));
+    if (flaw !== null) this.#oracles.fail(`key ${flaw.key} is not linearizable: ${flaw.reason}`);
+  }
+
+  #flaw(parts: readonly Part[]): Flaw | null {
+    const verdict = this.operations.length > searchedMax ? null : checkHistory(parts);
+    if (verdict?.ok === true) return null;
+    if (verdict?.verdict === "violated") return verdict;
+    this.#probes.reached("history too long to search");
+    return revisionFlaw(parts);
   }
 
   #wrong(operation: Operation, response: Response): string | null {
@@ -177,6 +184,6 @@ function seen(
   [key, item]: readonly [string, ReferenceItem | null],
 ): SeenItem[] {
   if (item === null) return [];
-  const { revision, crc, value } = item;
-  return [{ key, revision, crc, value }];
+  const { revision, crc, contentType, value } = item;
+  return [{ key, revision, crc, contentType, value }];
 }

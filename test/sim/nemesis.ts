@@ -270,8 +270,9 @@ export class Nemesis {
     machine.note(() => `is paused for ${us} µs; ${clock}`);
     const since = world.now;
     this.#until(us, () => {
-      if (clock === "clockStands") machine.clock.slept(world.now - since);
+      // Whoever was started since has seen the clock go on, and no monotonic clock goes back.
       if (machine.life !== life) return;
+      if (clock === "clockStands") machine.clock.slept(world.now - since);
       if (clock === "clockStands") probes.reached("machine slept, its clock stood still");
       if (us > 2000 * options.electionTimeoutMs) {
         probes.reached("process paused beyond an election");

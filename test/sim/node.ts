@@ -110,6 +110,11 @@ export class Machine implements Endpoint {
     return this.#server?.machine ?? null;
   }
 
+  /** Of the present process. */
+  get settings(): Settings {
+    return this.#settings;
+  }
+
   note(text: () => string): void {
     this.#sim.trace.note(this.id, text);
   }
@@ -233,6 +238,7 @@ export class Machine implements Endpoint {
     };
     const { segmentBytes } = this.#settings;
     const storage = await openDataDirectory(this.disk, directory, identity, { segmentBytes });
+    oracles.opened(this.id, this.disk.files());
     const { clusterId, id, birth } = storage.identity;
     if (JSON.stringify({ clusterId, id, birth }) !== JSON.stringify(identity)) {
       oracles.fail(`${this.id} starts as ${JSON.stringify(storage.identity)}`);

@@ -1,5 +1,10 @@
 /** Clients' operations as requests and commands. Every write carries its operation's number, so that its effect is found. */
-import { type Command, type Condition, encodeCommand } from "../../src/kv/command.ts";
+import {
+  type Command,
+  type Condition,
+  conditionsMax,
+  encodeCommand,
+} from "../../src/kv/command.ts";
 import { type Key, keyFromBytes } from "../../src/kv/key.ts";
 import type { KvResult } from "../../src/kv/result.ts";
 
@@ -20,6 +25,7 @@ export interface SeenItem {
   readonly key: Key;
   readonly revision: number;
   readonly crc: number;
+  readonly contentType: string;
   /** The number of the put that wrote it. */
   readonly value: number;
 }
@@ -41,27 +47,55 @@ export type Response =
   | { readonly type: "unknown" };
 
 const text = new TextEncoder();
-/** No revision comes near: a condition that always holds, and says whose delete this is. */
+/** No revision comes near: named among a condition's revisions, it changes nothing and says whose delete this is. */
 const markFrom = 2 ** 40;
 
 export function keyName(number: number): Key {
   return keyFromBytes(text.encode(`key/${String(number).padStart(3, "0")}`));
 }
 
+/** `bytes` of a value that tells whose it is. */
 export function put(
   operation: number,
   key: Key,
-  bytes: number,
-  conditions: readonly Condition[],
+  { bytes, contentType, conditions }: {
+    readonly bytes: number;
+    readonly contentType: string;
+    readonly conditions: readonly Condition[];
+  },
 ): Command {
   const value = new Uint8Array(Math.max(8, bytes)).fill(operation & 0xff);
   new DataView(value.buffer).setFloat64(0, operation);
-  return { type: "put", key, value, contentType: "application/octet-stream", conditions };
+  return { type: "put", key, value, contentType, conditions };
 }
 
+/** Marked in the last of its conditions that names revisions, or in one of its own. */
 export function remove(operation: number, key: Key, conditions: readonly Condition[]): Command {
-  const mark: Condition = { type: "notRevision", revisions: [markFrom + operation] };
-  return { type: "delete", key, conditions: [...conditions.slice(0, 1), mark] };
+  const mark = markFrom + operation;
+  const at = conditions.findLastIndex((condition) => "revisions" in condition);
+  if (at < 0) {
+    const own: Condition = { type: "notRevision", revisions: [mark] };
+    return { type: "delete", key, conditions: [...conditions.slice(0, conditionsMax - 1), own] };
+  }
+  const marked = conditions.map((condition, i) =>
+    i === at && "revisions" in condition
+      ? { ...condition, revisions: [...condition.revisions, mark] }
+      : condition
+  );
+  return { type: "delete", key, conditions: marked };
+}
+
+/** Conditions without a mark, and without one that is nothing but a mark. */
+export function unmarked(conditions: readonly Condition[]): readonly Condition[] {
+  return conditions.flatMap((condition) => {
+    if (!("revisions" in condition) || condition.revisions.every((each) => each < markFrom)) {
+      return [condition];
+    }
+    const revisions = condition.revisions.filter((each) => each < markFrom);
+    return revisions.length === 0 && condition.type === "notRevision"
+      ? []
+      : [{ ...condition, revisions }];
+  });
 }
 
 /** Deletes from `start` to right behind `last`. */
@@ -84,8 +118,8 @@ export function operationOf(command: Command): number {
     case "put":
       return writerOf(command.value);
     case "delete": {
-      const mark = command.conditions.at(-1);
-      return mark?.type === "notRevision" ? (mark.revisions[0] ?? 0) - markFrom : 0;
+      const named = command.conditions.flatMap((one) => "revisions" in one ? one.revisions : []);
+      return Math.max(markFrom, ...named) - markFrom;
     }
     case "deleteRange":
       return Number(command.end?.split("\0")[1] ?? 0);

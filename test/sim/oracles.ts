@@ -5,6 +5,7 @@ import type { Entry } from "../../src/raft/types.ts";
 import type { KvResult } from "../../src/kv/result.ts";
 import type { Store } from "../../src/kv/store.ts";
 import type { Probes } from "./probes.ts";
+import { DiskDuties } from "./disk-bounds.ts";
 import { Reference, stateHash } from "./reference.ts";
 import { WalModel } from "./wal-model.ts";
 
@@ -28,6 +29,7 @@ export class Oracles {
   onLeader: (term: number) => void = () => {};
   readonly #ids: readonly string[];
   readonly #logs = new Map<string, WalModel>();
+  readonly #duties = new Map<string, DiskDuties>();
   readonly #leaders = new Map<number, string>();
   /** Who voted for a candidate in a term. */
   readonly #voters = new Map<string, Set<string>>();
@@ -39,7 +41,10 @@ export class Oracles {
     this.#ids = ids;
     this.#probes = probes;
     this.#now = now;
-    for (const id of ids) this.#logs.set(id, new WalModel());
+    for (const id of ids) {
+      this.#logs.set(id, new WalModel());
+      this.#duties.set(id, new DiskDuties());
+    }
   }
 
   fail(what: string): void {
@@ -74,6 +79,7 @@ export class Oracles {
   becameLeader(id: string, term: number, log: LeaderLog): void {
     this.#leads(id, term);
     this.#isElected(id, term);
+    this.duties(id).led();
     this.onLeader(term);
     const { index, crc } = this.reference.last;
     if (index < log.firstIndex) return;
@@ -106,6 +112,19 @@ export class Oracles {
     return log;
   }
 
+  duties(id: string): DiskDuties {
+    const duties = this.#duties.get(id);
+    if (duties === undefined) throw new RangeError(`no node ${id}`);
+    return duties;
+  }
+
+  /** A new process opened its directory: what an earlier one had begun and not finished is gone. */
+  opened(id: string, files: ReadonlyMap<string, Uint8Array>): void {
+    this.duties(id).begun();
+    const left = [...files.keys()].filter((path) => path.endsWith(".tmp"));
+    if (left.length > 0) this.fail(`${id} starts, and leaves ${left.join()} of its predecessor`);
+  }
+
   /** A new process read its log back. */
   recovered(id: string, log: RecoveredLog): void {
     const found = this.log(id).recovered(log);
@@ -127,6 +146,7 @@ export class Oracles {
       this.fail(`${id} applied ${entry.index}@${entry.term}, which its own disk doesn't hold`);
     }
     if (isNew) this.#checkCommitted(id, entry);
+    this.duties(id).applied();
   }
 
   /**

@@ -11,6 +11,7 @@ import { operationOf, writerOf } from "./operation.ts";
 
 export interface ReferenceItem {
   readonly crc: number;
+  readonly contentType: string;
   /** The number of the put that wrote it. */
   readonly value: number;
   readonly created: number;
@@ -155,6 +156,7 @@ export class Reference {
     const revision = ++this.revision;
     const item = {
       crc: crc32(command.value),
+      contentType: command.contentType,
       value: writerOf(command.value),
       created: before?.created ?? revision,
       revision,
@@ -201,19 +203,19 @@ export function resultText(result: KvResult): string {
 /** A hash of all that a store holds, whatever the order in which it came there. */
 export function stateHash(store: Store): number {
   let hash = 0;
-  for (const [key, { value, created, revision, version }] of store.list({ start: "", end: null })) {
-    hash = plus(hash, itemHash(key, { crc: crc32(value), created, revision, version }));
+  for (const [key, { value, ...item }] of store.list({ start: "", end: null })) {
+    hash = plus(hash, itemHash(key, { crc: crc32(value), ...item }));
   }
   return hash;
 }
 
 function itemHash(
   key: Key,
-  { crc, created, revision, version }: Omit<ReferenceItem, "value">,
+  { crc, contentType, created, revision, version }: Omit<ReferenceItem, "value">,
 ): number {
   let hash = crc | 0;
   for (let i = 0; i < key.length; i++) hash = Math.imul(hash ^ key.charCodeAt(i), 0x01000193);
-  for (const part of [created, revision, version]) {
+  for (const part of [crc32(contentType), created, revision, version]) {
     hash = Math.imul(hash ^ part, 0x85ebca6b);
     hash ^= hash >>> 15;
   }

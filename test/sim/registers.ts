@@ -1,7 +1,7 @@
 /** A run's history as the linearizability checker takes it: operations on several keys as one part for each key. */
 import type { Key } from "../../src/kv/key.ts";
 import type { Operation } from "./history.ts";
-import { keyName, type Request, type Response } from "./operation.ts";
+import { keyName, type Request, type Response, unmarked } from "./operation.ts";
 import type { Action, Operation as Part, Outcome } from "./register.ts";
 
 /** Stale reads promise nothing that the checker looks at, and are left out. `keys` is how many the clients use. */
@@ -51,8 +51,7 @@ function actionOf(request: Request, number: number): Action {
     case "put":
       return { type: "put", value: number, conditions: command.conditions };
     case "delete":
-      // The last condition is only the operation's mark.
-      return { type: "delete", conditions: command.conditions.slice(0, -1) };
+      return { type: "delete", conditions: unmarked(command.conditions) };
     case "deleteRange":
       return { type: "delete", conditions: [] };
   }

@@ -2,6 +2,7 @@
  * One run: a safety phase with faults, in which nothing wrong may happen, and a liveness phase in which a majority is
  * healed, the rest frozen for ever, and the cluster has to elect, serve and converge within bounded simulated time.
  */
+import { checkDisks } from "./disk-bounds.ts";
 import { History } from "./history.ts";
 import { Nemesis } from "./nemesis.ts";
 import { questionLeases } from "./leases.ts";
@@ -132,6 +133,7 @@ class Run implements Simulation {
   async end(): Promise<void> {
     if (this.oracles.failure !== null) return;
     await this.#answerAll();
+    await checkDisks(this);
     this.history.close();
     for (const { id, replica, machine } of this.machines) {
       if (replica === null || machine === null) continue;

@@ -45,8 +45,8 @@ function read(
   const items = [];
   for (const [key, item] of found) {
     if (item === undefined) continue;
-    const { revision, value } = item;
-    items.push({ key, revision, crc: crc32(value), value: writerOf(value) });
+    const { revision, contentType, value } = item;
+    items.push({ key, revision, crc: crc32(value), contentType, value: writerOf(value) });
   }
   const follows = replica.status().role !== "leader";
   return { type: "read", revision: store.revision, items, stalenessMs, at: now(), follows };

@@ -23,6 +23,11 @@ export class WalModel {
     return this.#entries.at(-1) ?? this.#base;
   }
 
+  /** Writes that were begun, and not reported durable. */
+  get writing(): number {
+    return this.#pending.length;
+  }
+
   begun(write: WalWrite): void {
     this.#pending.push(write);
   }

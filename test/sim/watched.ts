@@ -51,6 +51,7 @@ export class WatchedWal implements Wal {
       note(() => `compacts before ${index}`);
       probes.reached("log compacted");
       oracles.log(id).compactBefore(index);
+      oracles.duties(id).compacted(oracles.log(id).writing);
     }
     await this.#inner.compactBefore(index);
   }
@@ -126,7 +127,12 @@ export class WatchedSnapshots implements SnapshotStore {
       note(() => `snapshots ${meta.index}@${meta.term}`);
       oracles.state(id, meta.index, this.#machine.store, "always");
     }
-    return this.#inner.write(meta, chunks);
+    const written = this.#inner.write(meta, chunks);
+    // Beside what goes on from it: whoever looks on must not make anything come a tick later.
+    written.then(() => {
+      if (alive()) oracles.duties(id).snapshotted(meta.index);
+    }, () => {});
+    return written;
   }
 
   read(): AsyncIterable<Uint8Array> {

@@ -1,6 +1,12 @@
 /** Clients: each does one operation after the other, on any node, and remembers what it was told. */
-import type { Condition } from "../../src/kv/command.ts";
+import {
+  type Condition,
+  conditionsMax,
+  contentTypeBytesMax,
+  defaultContentType,
+} from "../../src/kv/command.ts";
 import type { Key } from "../../src/kv/key.ts";
+import { expectAnswer } from "./deadlines.ts";
 import type { History, Operation } from "./history.ts";
 import type { Endpoint, Network } from "./network.ts";
 import type { Machine } from "./node.ts";
@@ -15,6 +21,7 @@ import {
   type Response,
 } from "./operation.ts";
 import type { SimOptions } from "./options.ts";
+import type { Oracles } from "./oracles.ts";
 import { Random } from "./random.ts";
 import type { World } from "./world.ts";
 
@@ -22,11 +29,20 @@ import type { World } from "./world.ts";
 export const clientEnd = "clients";
 /** A client gives up this long after the node should have answered, in microseconds. */
 const patienceUs = 1_000_000;
+/** The default one twice, as most values have it, and one as long as may be. */
+const contentTypes: readonly string[] = [
+  defaultContentType,
+  defaultContentType,
+  "text/plain; charset=utf-8",
+  "a/b",
+  "application/json; profile=".padEnd(contentTypeBytesMax, "x"),
+];
 
 export interface WorkloadParts {
   readonly options: SimOptions;
   readonly world: World;
   readonly network: Network;
+  readonly oracles: Oracles;
   readonly history: History;
   readonly machines: readonly Machine[];
 }
@@ -42,6 +58,8 @@ export class Workload {
     deferred: [],
     handler: null,
   };
+  /** Of the present event. They leave in an order that is not that of the ticks in which they came. */
+  #answers: { readonly number: number; readonly send: () => void }[] = [];
   #stopped = false;
   /** Revisions that clients saw of late, to make conditions of. */
   readonly #seen = new Map<Key, number>();
@@ -49,6 +67,12 @@ export class Workload {
   constructor(parts: WorkloadParts) {
     this.#parts = parts;
     this.#random = new Random(parts.options.seed, "workload");
+    parts.world.onSettled = () => {
+      if (this.#answers.length === 0) return;
+      const answers = this.#answers.sort((a, b) => a.number - b.number);
+      this.#answers = [];
+      for (const { send } of answers) send();
+    };
   }
 
   start(): void {
@@ -69,7 +93,11 @@ export class Workload {
   aPut(): Request {
     return {
       type: "write",
-      command: put(this.#parts.history.next, this.#key(), 16, []),
+      command: put(this.#parts.history.next, this.#key(), {
+        bytes: 16,
+        contentType: defaultContentType,
+        conditions: [],
+      }),
     };
   }
 
@@ -92,7 +120,7 @@ export class Workload {
     request: Request,
     done: (response: Response) => void,
   ): void {
-    const { world, network, history, options } = this.#parts;
+    const { world, network, history, oracles, options } = this.#parts;
     const operation = history.begin(client, machine.id, request, world.now);
     network.trace.note(machine.id, () => `${operation.number}: ${requestText(request)}`);
     const finish = (response: Response): void => {
@@ -106,8 +134,22 @@ export class Workload {
         network.carry(machine, this.#end, () => finish(response), "once");
       if (served === null) return answer({ type: "notApplied", reason: "refused" });
       const { life } = machine;
+      let isAnswered = false;
       void served.then((response) => {
-        if (machine.life === life) answer(response);
+        isAnswered = true;
+        if (machine.life === life) {
+          this.#answers.push({
+            number: operation.number,
+            send: () => answer(response),
+          });
+        }
+      });
+      expectAnswer(machine, options.load.timeoutMs, () => isAnswered, () => {
+        oracles.fail(
+          `${machine.id} lets operation ${operation.number} (${
+            requestText(request)
+          }) wait for ever`,
+        );
       });
     }, "once");
     world.after(options.load.timeoutMs * 1000 + patienceUs, () => finish({ type: "unknown" }));
@@ -151,18 +193,37 @@ export class Workload {
     const kind = random.next();
     if (kind < 0.75) {
       const bytes = Math.floor(random.scaled(8, load.valueBytesMax));
-      return { type: "write", command: put(number, key, bytes, this.#conditions(key)) };
+      const contentType = random.pick(contentTypes);
+      const conditions = this.#conditions(key);
+      return { type: "write", command: put(number, key, { bytes, contentType, conditions }) };
     }
     if (kind < 0.93) return { type: "write", command: remove(number, key, this.#conditions(key)) };
     return { type: "write", command: removeRange(number, key, this.#key()) };
   }
 
+  /** As many as a command may have. */
   #conditions(key: Key): Condition[] {
+    const count = Math.min(conditionsMax, this.#random.pick([0, 0, 0, 0, 0, 1, 1, 2, 2, 3]));
+    return Array.from({ length: count }, () => this.#condition(key));
+  }
+
+  #condition(key: Key): Condition {
     const kind = this.#random.next();
-    if (kind < 0.6) return [];
-    if (kind < 0.7) return [{ type: "exists" }];
-    if (kind < 0.8) return [{ type: "absent" }];
-    return [{ type: "revision", revisions: [this.#seen.get(key) ?? 1] }];
+    if (kind < 0.25) return { type: "exists" };
+    if (kind < 0.4) return { type: "absent" };
+    return { type: kind < 0.75 ? "revision" : "notRevision", revisions: this.#revisions(key) };
+  }
+
+  /** Mostly the one that was seen last, at any place among others; at times 0, which is no key's. */
+  #revisions(key: Key): number[] {
+    const random = this.#random;
+    const seen = this.#seen.get(key) ?? 1;
+    const revisions = Array.from(
+      { length: random.below(4) },
+      () => Math.max(0, seen + random.whole(-3, 3)),
+    );
+    if (random.chance(0.8)) revisions.splice(random.below(revisions.length + 1), 0, seen);
+    return revisions;
   }
 
   #key(): Key {

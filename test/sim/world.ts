@@ -33,6 +33,8 @@ export class World {
   happened = 0;
   /** Called for each event that happens. */
   onEvent: (event: SimEvent) => void = () => {};
+  /** Called when all that an event set off has settled: what depends on no runtime's number of ticks. */
+  onSettled: () => void = () => {};
   /** Ends the run where it returns true. */
   ended: () => boolean = () => false;
   #sequence = 0;
@@ -77,6 +79,7 @@ export class World {
       const turn = (): void => {
         if (finished) return;
         try {
+          this.onSettled();
           finished = this.ended() || !this.#step(until);
         } catch (error) {
           finished = true;

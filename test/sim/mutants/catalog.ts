@@ -1,5 +1,5 @@
 /** All defects that are planted, and those that wait for what they would break. */
-import { diskMutants, hostMutants } from "./host-mutants.ts";
+import { boundMutants, diskMutants, hostMutants, storeMutants } from "./host-mutants.ts";
 import type { Mutant } from "./mutant.ts";
 import { electionMutants, logMutants, readMutants } from "./raft-mutants.ts";
 
@@ -9,6 +9,8 @@ export const mutants: readonly Mutant[] = [
   ...readMutants,
   ...diskMutants,
   ...hostMutants,
+  ...boundMutants,
+  ...storeMutants,
 ];
 
 /** Defects of `reliability.md` that can't be planted yet, and why. */

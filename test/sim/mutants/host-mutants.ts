@@ -6,6 +6,7 @@ const transfers = "src/replica/snapshot-transfer.ts";
 const applier = "src/replica/applier.ts";
 const driver = "src/replica/driver.ts";
 const files = "src/adapters/file-snapshots.ts";
+const machine = "src/kv/machine.ts";
 const fileWal = "src/adapters/file-wal.ts";
 const proposals = "src/replica/proposals.ts";
 const reads = "src/replica/reads.ts";
@@ -85,7 +86,83 @@ export const diskMutants: readonly Mutant[] = [
   }),
 ];
 
-/** Requests, snapshots and state. */
+/** What piles up. */
+export const boundMutants: readonly Mutant[] = [
+  mutant("requests-never-expire", "nobody looks at requests' deadlines", {
+    file: replica,
+    find: `      this.#proposals.expire(now);
+      this.#reads.expire(now);`,
+    replace: `      this.#proposals.expire(now * 0);
+      this.#reads.expire(now * 0);`,
+  }),
+  mutant("reads-never-expire", "nobody looks at reads' deadlines", {
+    file: replica,
+    find: `      this.#reads.expire(now);`,
+    replace: `      this.#reads.expire(now * 0);`,
+  }),
+  mutant("segments-stay", "a segment that nobody needs stays", {
+    file: segments,
+    find: `        if (oldest.lastIndex >= index) return;`,
+    replace: `        if (oldest.lastIndex >= index * 0) return;`,
+  }),
+  mutant("entries-stay", "the log is not compacted behind a snapshot", {
+    file: "src/raft/core.ts",
+    find: `    if (index <= this.log.firstIndex) return;`,
+    replace: `    if (index >= 0) return;`,
+  }),
+  mutant("one-snapshot-for-ever", "no second snapshot is taken", {
+    file: applier,
+    find: `  async snapshotIfDue(snapshotIndex: Index): Promise<SnapshotMeta | null> {`,
+    replace: `  async snapshotIfDue(snapshotIndex: Index): Promise<SnapshotMeta | null> {
+    if (snapshotIndex > 0) return null;`,
+  }),
+  mutant("temporary-segments-stay", "a segment that was begun outlives its process", {
+    file: segments,
+    find: `      if (TEMPORARY_NAME.test(name)) await`,
+    replace: `      if (TEMPORARY_NAME.test(name) && name === "") await`,
+  }),
+];
+
+/** Commands and snapshots of the store. */
+export const storeMutants: readonly Mutant[] = [
+  mutant("content-type-forgotten", "a restored snapshot gives every value the default type", {
+    file: "src/kv/snapshot.ts",
+    find: `      const contentType = type ?? defaultContentType;`,
+    replace: `      const contentType = defaultContentType;`,
+  }),
+  mutant("first-condition-only", "only a command's first condition has to hold", {
+    file: machine,
+    find: `      if (!conditions.every((condition) => holds(condition, current))) {`,
+    replace: `      if (!conditions.slice(0, 1).every((condition) => holds(condition, current))) {`,
+  }),
+  mutant("not-revision-ignored", "a key may be at a revision at which it must not be", {
+    file: machine,
+    find: `      return current === 0 || !condition.revisions.includes(current);`,
+    replace: `      return true;`,
+  }),
+  mutant("first-revision-only", "only the first of a condition's revisions counts", {
+    file: machine,
+    find: `      return current !== 0 && condition.revisions.includes(current);`,
+    replace: `      return current !== 0 && condition.revisions[0] === current;`,
+  }),
+  mutant("absent-at-revision-0", "an absent key is at a revision, which is 0", {
+    file: machine,
+    find: `      return current !== 0 && condition.revisions.includes(current);`,
+    replace: `      return condition.revisions.includes(current);`,
+  }),
+  mutant("snapshot-of-a-living-state", "a snapshot is written from a state that goes on changing", {
+    file: machine,
+    find: `    const frozen = this.#store.clone();`,
+    replace: `    const frozen = this.#store;`,
+  }),
+  mutant("deletes-take-no-revision", "a range delete of one key takes no revision", {
+    file: "src/kv/store.ts",
+    find: `    if (deleted > 0) this.#next();`,
+    replace: `    if (deleted > 1) this.#next();`,
+  }),
+];
+
+/** Requests and snapshots. */
 export const hostMutants: readonly Mutant[] = [
   mutant("not-applied-after-proposing", "a proposal that ran out of time is called not applied", {
     file: proposals,
@@ -160,15 +237,5 @@ export const hostMutants: readonly Mutant[] = [
       this.#snapshotting = null;
     });
     this.#snapshotting.catch(() => {});`,
-  }),
-  mutant("snapshot-of-a-living-state", "a snapshot is written from a state that goes on changing", {
-    file: "src/kv/machine.ts",
-    find: `    const frozen = this.#store.clone();`,
-    replace: `    const frozen = this.#store;`,
-  }),
-  mutant("deletes-take-no-revision", "a range delete of one key takes no revision", {
-    file: "src/kv/store.ts",
-    find: `    if (deleted > 0) this.#next();`,
-    replace: `    if (deleted > 1) this.#next();`,
   }),
 ];
