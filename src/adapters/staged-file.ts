@@ -47,7 +47,9 @@ export class StagedFile implements StagedSnapshot {
    */
   async resume(): Promise<void> {
     this.#offset = await this.#access.use(async (file) => {
-      const held = await soundBytes(await sourceOf(file));
+      const sound = await soundBytes(await sourceOf(file));
+      // What is longer than this snapshot is no part of it, however sound.
+      const held = sound > this.identity.size ? 0 : sound;
       await file.truncate(held);
       for (let offset = 0; offset < held; offset += REWRITE_BYTES) {
         await file.writev([await file.read(offset, REWRITE_BYTES)], offset);

@@ -212,6 +212,12 @@ describe("snapshot being received", () => {
     console.log(`snapshot parts with a sector zeroed: ${count}`);
   });
 
+  it("is begun anew when what stands in the part is longer than it is", async () => {
+    const { incoming, fs, path } = await interrupted();
+    fs.poke(path, (await sent(9, 2, [5, 40, 21])).bytes);
+    assert.equal(await complete(fs, incoming), 0);
+  });
+
   it("is given up when the node has a newer one", async () => {
     const { fs, incoming } = await interrupted();
     const { index, term } = incoming.identity;
