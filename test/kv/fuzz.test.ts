@@ -41,8 +41,16 @@ const puts: fc.Arbitrary<Command> = fc.tuple(
 });
 const commands: fc.Arbitrary<Command> = fc.oneof(
   { weight: 4, arbitrary: puts },
-  fc.tuple(keys, conditions).map(([key, conditions]) => ({ type: "delete", key, conditions })),
-  fc.tuple(keys, fc.option(keys)).map(([start, end]) => ({ type: "deleteRange", start, end })),
+  fc.tuple(keys, conditions).map(([key, conditions]) => ({
+    type: "delete" as const,
+    key,
+    conditions,
+  })),
+  fc.tuple(keys, fc.option(keys)).map(([start, end]) => ({
+    type: "deleteRange" as const,
+    start,
+    end,
+  })),
 );
 
 /** Nearly commands: the right words, and anything in the wrong places. */
