@@ -163,9 +163,10 @@ describe("whatever a client sends", () => {
       bodies,
     );
     const seen = { taken: 0, refused: 0 };
+    const own = fixture({ limits });
     await fc.assert(
       fc.asyncProperty(nearly, types, async (body, type) => {
-        const own = fixture({ limits });
+        own.replica.transferredTo = null;
         const headers: [string, string][] = [["content-type", type]];
         const request = { method: "PUT", target: "/v1/leader", headers, body };
         const taken = await judge(own, request) < 400;

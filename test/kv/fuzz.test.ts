@@ -14,6 +14,7 @@ import {
   defaultContentType,
   encodeCommand,
 } from "../../src/kv/command.ts";
+import { keyToBytes } from "../../src/kv/key.ts";
 import { KvMachine } from "../../src/kv/machine.ts";
 import { cborLike, decodes, overwritten, spoiled } from "../adapters/byte-arbitraries.ts";
 
@@ -67,11 +68,15 @@ const nearly = fc.tuple(
   fc.array(parts, { maxLength: 5 }),
 ).map(([version, type, rest]) => Uint8Array.from(encodeCbor([version, type, ...rest])));
 
+const nearlyDelete = fc.tuple(keys, parts).map(([key, conditions]) => {
+  return Uint8Array.from(encodeCbor([1, "delete", keyToBytes(key), conditions]));
+});
 const encoded = commands.map((command) => encodeCommand(command).slice());
 const anything: fc.Arbitrary<Uint8Array> = fc.oneof(
   { weight: 12, arbitrary: overwritten(encoded) },
   { weight: 2, arbitrary: spoiled(encoded) },
   { weight: 3, arbitrary: nearly },
+  { weight: 3, arbitrary: nearlyDelete },
   cborLike,
   fc.uint8Array({ maxLength: 64 }),
 );
@@ -137,6 +142,22 @@ function assertSound({ store }: KvMachine): void {
 }
 const everything = { start: "", end: null };
 
+/** What no command may say fails the test. */
+function assertKnown(command: Command): void {
+  const isBound = (key: string | null) => key === null || key.length <= 2049;
+  if (command.type === "deleteRange") {
+    assert.ok(isBound(command.start) && isBound(command.end), "bounds");
+    return;
+  }
+  assert.ok(command.key.length >= 1 && command.key.length <= 2048, "a key");
+  for (const condition of command.conditions) {
+    if (!("revisions" in condition)) continue;
+    const { revisions } = condition;
+    assert.ok(revisions.length <= 16 && revisions.every((at) => Number.isSafeInteger(at)));
+    assert.ok(revisions.every((at) => at >= 0), "a revision below 0");
+  }
+}
+
 describe("commands from outside", () => {
   it("come back as they were where nothing was done to them", () => {
     fc.assert(fc.property(commands, (command) => {
@@ -158,6 +179,7 @@ describe("commands from outside", () => {
           seen.malformed++;
           return;
         }
+        assertKnown(decoded);
         // It means the same to who takes it from another's hands.
         const twin = machineAfter(run);
         assert.deepEqual(twin.apply({ payload: encodeCommand(decoded) }), result);
