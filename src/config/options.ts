@@ -235,13 +235,13 @@ export const nodeOptions: { readonly [Name in OptionName]: Option<OptionValues[N
   },
   snapshotEntries: {
     takes: "a number of at least 1",
-    help: "entries since the last snapshot that trigger the next",
+    help: "entries since the last snapshot that trigger the next, once the log outgrew that",
     default: "10000",
     schema: countSchema(1, Number.MAX_SAFE_INTEGER),
   },
   snapshotBytes: {
     takes: "a size of at least 1KiB, such as 64MiB or 1048576",
-    help: "log since the last snapshot that triggers the next",
+    help: "log since the last snapshot that triggers the next, once it outgrew that",
     default: "64MiB",
     schema: sizeSchema(KIB, Number.MAX_SAFE_INTEGER),
   },

@@ -65,7 +65,7 @@ export class KvMachine {
     }
     const { key, conditions } = command;
     if (conditions.length > 0) {
-      const current = store.get(key)?.revision ?? 0;
+      const current = store.revisionOf(key);
       if (!conditions.every((condition) => holds(condition, current))) {
         return { type: "conditionFailed", revision: store.revision, current };
       }
@@ -74,12 +74,7 @@ export class KvMachine {
       const deleted = store.delete(key);
       return { type: "deleted", revision: store.revision, deleted };
     }
-    // The value is a view into the log entry: kept as it is, it would keep the entry's whole batch alive.
-    const { revision, version, created } = store.put(
-      key,
-      command.value.slice(),
-      command.contentType,
-    );
+    const { revision, version, created } = store.put(key, command.value, command.contentType);
     return { type: "put", revision, version, created };
   }
 }

@@ -55,6 +55,21 @@ export class OrderedMap<Value> {
     return last === undefined || last < start ? 0 : this.#tree.deleteRange(start, last, true);
   }
 
+  /** The pair of the last key that is not behind `key`. */
+  atOrBefore(key: Key): readonly [Key, Value] | undefined {
+    return this.#tree.getPairOrNextLower(key);
+  }
+
+  /** The pair of the last key before `key`. */
+  before(key: Key): readonly [Key, Value] | undefined {
+    return this.#tree.nextLowerPair(key);
+  }
+
+  /** The pair of the first key behind `key`. */
+  after(key: Key): readonly [Key, Value] | undefined {
+    return this.#tree.nextHigherPair(key);
+  }
+
   /** In key order. The map must not change while this is read; a clone may. */
   *ascending({ start, end }: KeyRange): Generator<readonly [Key, Value], void> {
     for (const [key, value] of this.#tree.entries(start)) {

@@ -4,20 +4,11 @@
  */
 import { invariant } from "../assert.ts";
 import type { Key } from "./key.ts";
-import { type KeyRange, OrderedMap } from "./ordered-map.ts";
+import type { KeyRange } from "./ordered-map.ts";
+import type { Item } from "./record.ts";
+import { type Past, Records } from "./records.ts";
 
-/** What a key holds. Items are never changed, only replaced, so that clones may share them. */
-export interface Item {
-  /** Owned by the item: not a view into a larger buffer. Nobody writes to it. */
-  readonly value: Uint8Array<ArrayBuffer>;
-  readonly contentType: string;
-  /** The revision that created the key. */
-  readonly created: number;
-  /** The revision that last changed it. */
-  readonly revision: number;
-  /** 1 at creation, and up by one with each put. */
-  readonly version: number;
-}
+export type { Item } from "./record.ts";
 
 /** What to list: a range of keys, in key order or against it. */
 export interface ListRange extends KeyRange {
@@ -25,12 +16,12 @@ export interface ListRange extends KeyRange {
 }
 
 export class Store {
-  readonly #items: OrderedMap<Item>;
+  readonly #records: Records;
   #revision: number;
 
-  /** An empty store is at revision 0. `items` and `revision` are a clone's or a snapshot's. */
-  constructor(items: OrderedMap<Item> = new OrderedMap(), revision = 0) {
-    this.#items = items;
+  /** An empty store is at revision 0. `records` and `revision` are a clone's or a snapshot's. */
+  constructor(records: Records = Records.empty(), revision = 0) {
+    this.#records = records;
     this.#revision = revision;
   }
 
@@ -41,52 +32,58 @@ export class Store {
 
   /** Keys held. */
   get size(): number {
-    return this.#items.size;
+    return this.#records.size;
   }
 
+  /** Of now: later changes don't show in it. */
   get(key: Key): Item | undefined {
-    return this.#items.get(key);
+    return this.#records.get(key);
+  }
+
+  /** The revision that `key` is at, 0 where it is absent. */
+  revisionOf(key: Key): number {
+    return this.#records.past(key)?.revision ?? 0;
   }
 
   /** Read lazily: the store must not change until it was read, or a clone is listed. */
   list({ start, end, reverse }: ListRange): Iterable<readonly [Key, Item]> {
     return reverse === true
-      ? this.#items.descending({ start, end })
-      : this.#items.ascending({ start, end });
+      ? this.#records.descending({ start, end })
+      : this.#records.ascending({ start, end });
   }
 
-  /** Takes over `value`, which must not be a view that keeps a larger buffer alive. */
-  put(key: Key, value: Uint8Array<ArrayBuffer>, contentType: string): Item {
-    const before = this.#items.get(key);
+  /** All records in key order, as `record.ts` has them, in pieces; read as {@link list} is. */
+  runs(): Iterable<Uint8Array> {
+    return this.#records.runs();
+  }
+
+  /** Keeps a copy of `value`. */
+  put(key: Key, value: Uint8Array, contentType: string): Past {
+    const before = this.#records.past(key);
     const revision = this.#next();
-    const item = {
-      value,
-      contentType,
-      created: before?.created ?? revision,
-      revision,
-      version: (before?.version ?? 0) + 1,
-    };
-    this.#items.set(key, item);
-    return item;
+    const created = before?.created ?? revision;
+    const version = (before?.version ?? 0) + 1;
+    this.#records.set(key, { value, contentType, created, revision, version });
+    return { created, revision, version };
   }
 
   /** How many keys were deleted, 0 or 1. */
   delete(key: Key): number {
-    if (!this.#items.delete(key)) return 0;
+    if (!this.#records.delete(key)) return 0;
     this.#next();
     return 1;
   }
 
   /** How many keys were deleted, all by one revision. */
   deleteRange(range: KeyRange): number {
-    const deleted = this.#items.deleteRange(range);
+    const deleted = this.#records.deleteRange(range);
     if (deleted > 0) this.#next();
     return deleted;
   }
 
   /** Takes O(1). The clone and this may both change on, each for itself. */
   clone(): Store {
-    return new Store(this.#items.clone(), this.#revision);
+    return new Store(this.#records.clone(), this.#revision);
   }
 
   #next(): number {

@@ -13,19 +13,40 @@ export interface ApplierListener<Result> {
   onRestored(index: Index): void;
 }
 
+/**
+ * A snapshot is written anew in full, so it has to wait until the log has outgrown it by so much: then snapshots cost
+ * a quarter of what the log costs the disk. A log beyond `snapshotBytes`, which a restart has to replay and memory
+ * holds, waits only until it is as large as the snapshot.
+ */
+const logPerSnapshot = 4;
+/** A snapshot of at most so many bytes costs nothing to speak of, and waits for no log. */
+const smallSnapshotBytes = 64 * 1024;
+
 export class Applier<Result> {
   readonly receiver: SnapshotReceiver;
   readonly #parts: ReplicaParts<Result>;
   #applied: { readonly index: Index; readonly term: number; readonly crc: number };
   #configuration: Configuration;
   #bytesSinceSnapshot = 0;
+  /** Of the machine's state, in the newest snapshot. */
+  #snapshotBytes = 0;
   #snapshotting: Promise<void> | null = null;
 
-  constructor(parts: ReplicaParts<Result>, snapshot: SnapshotMeta) {
+  private constructor(parts: ReplicaParts<Result>, snapshot: SnapshotMeta) {
     this.#parts = parts;
     this.receiver = new SnapshotReceiver(parts.snapshots, parts.log);
     this.#applied = snapshot;
     this.#configuration = snapshot.configuration;
+  }
+
+  /** Restores the machine from `snapshot`, the newest, unless that is the cluster's birth. @throws {CorruptData} */
+  static async open<Result>(
+    parts: ReplicaParts<Result>,
+    snapshot: SnapshotMeta,
+  ): Promise<Applier<Result>> {
+    const applier = new Applier(parts, snapshot);
+    if (snapshot.index > 0) await applier.#restoreMachine();
+    return applier;
   }
 
   /** The state machine reflects the log up to here. */
@@ -50,10 +71,10 @@ export class Applier<Result> {
 
   /** Puts the received snapshot in place of the node's own and of the machine's state. */
   async restore(meta: SnapshotMeta, listener: ApplierListener<Result> | null): Promise<void> {
-    const { snapshots, machine, transport, log } = this.#parts;
+    const { transport, log } = this.#parts;
     await this.#snapshotting;
     await this.receiver.install(meta);
-    await machine.restore(snapshots.read());
+    await this.#restoreMachine();
     this.#applied = meta;
     this.#configuration = meta.configuration;
     this.#bytesSinceSnapshot = 0;
@@ -68,10 +89,7 @@ export class Applier<Result> {
    * it goes on. Resolves with what is durable then, or null where none was due.
    */
   async snapshotIfDue(snapshotIndex: Index): Promise<SnapshotMeta | null> {
-    const { snapshotEntries, snapshotBytes } = this.#parts.options;
-    const due = this.index - snapshotIndex >= snapshotEntries ||
-      this.#bytesSinceSnapshot >= snapshotBytes;
-    if (!due || this.#snapshotting !== null || this.index === snapshotIndex) return null;
+    if (this.#snapshotting !== null || !this.#isDue(snapshotIndex)) return null;
     this.#bytesSinceSnapshot = 0;
     const { index, term, crc } = this.#applied;
     const meta = { index, term, crc, configuration: this.#configuration };
@@ -89,10 +107,35 @@ export class Applier<Result> {
     await this.#snapshotting;
   }
 
+  #isDue(snapshotIndex: Index): boolean {
+    const { snapshotEntries, snapshotBytes } = this.#parts.options;
+    const entries = this.index - snapshotIndex;
+    const bytes = this.#bytesSinceSnapshot;
+    if (entries === 0 || (entries < snapshotEntries && bytes < snapshotBytes)) return false;
+    const last = this.#snapshotBytes;
+    return last <= smallSnapshotBytes ||
+      bytes >= Math.min(logPerSnapshot * last, Math.max(snapshotBytes, last));
+  }
+
+  async #restoreMachine(): Promise<void> {
+    const { snapshots, machine } = this.#parts;
+    await machine.restore(this.#counted(snapshots.read()));
+  }
+
+  /** Passes on a snapshot's chunks and notes its size at their end. */
+  async *#counted(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
+    let bytes = 0;
+    for await (const chunk of chunks) {
+      bytes += chunk.length;
+      yield chunk;
+    }
+    this.#snapshotBytes = bytes;
+  }
+
   async #write(meta: SnapshotMeta): Promise<void> {
     const { snapshots, machine, clock, observer, log } = this.#parts;
     const startedAt = clock.now();
-    await snapshots.write(meta, inSlices(machine.snapshot().chunks(), clock));
+    await snapshots.write(meta, this.#counted(inSlices(machine.snapshot().chunks(), clock)));
     const ms = clock.now() - startedAt;
     observer.snapshotWritten(ms / 1000, meta.index);
     log("info", "snapshot taken", { index: meta.index, term: meta.term, ms: Math.round(ms) });

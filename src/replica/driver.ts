@@ -55,10 +55,10 @@ export class Driver<Result> {
   /** Non-null while a received snapshot is put in place: what goes to the disk behind it waits here, in order. */
   #held: (() => void)[] | null = null;
 
-  private constructor(parts: ReplicaParts<Result>, raft: Raft, snapshot: SnapshotMeta) {
+  private constructor(parts: ReplicaParts<Result>, raft: Raft, applier: Applier<Result>) {
     this.#parts = parts;
     this.raft = raft;
-    this.#applier = new Applier(parts, snapshot);
+    this.#applier = applier;
     this.halted = new Promise((resolve) => this.#halt = resolve);
   }
 
@@ -67,12 +67,12 @@ export class Driver<Result> {
    * @throws {CorruptData} {InvariantViolation} where snapshot and log contradict each other.
    */
   static async open<Result>(parts: ReplicaParts<Result>): Promise<Driver<Result>> {
-    const { snapshots, machine, options, recovered } = parts;
-    const latest = snapshots.latest();
-    if (latest !== null) await machine.restore(snapshots.read());
-    const snapshot = latest ?? { index: 0, term: 0, crc: 0, configuration: options.birth };
+    const { snapshots, options, recovered } = parts;
+    const birth = { index: 0, term: 0, crc: 0, configuration: options.birth };
+    const snapshot = snapshots.latest() ?? birth;
+    const applier = await Applier.open(parts, snapshot);
     const raft = new Raft(options.raft, { ...recovered, snapshot });
-    return new Driver(parts, raft, snapshot);
+    return new Driver(parts, raft, applier);
   }
 
   get state(): "new" | "running" | "stopped" | "halted" {

@@ -18,7 +18,7 @@ export interface ReplicaOptions {
   readonly clusterId: string;
   /** Who forms the cluster, where the disk holds none. */
   readonly birth: Configuration;
-  /** Log entries, and log bytes, since the last snapshot that trigger the next. */
+  /** Log entries, and log bytes, since the last snapshot that trigger the next, once they outgrew it: see `applier.ts`. */
   readonly snapshotEntries: number;
   readonly snapshotBytes: number;
   /** A peer that does not answer a message for so long counts as unreachable. */

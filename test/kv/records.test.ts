@@ -1,0 +1,122 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { pageBytes } from "../../src/kv/page.ts";
+import { type Draft, type Item, lengthAt } from "../../src/kv/record.ts";
+import { Records } from "../../src/kv/records.ts";
+import { randomFrom } from "./random.ts";
+
+type Random = (below: number) => number;
+type Model = Map<string, Draft>;
+
+function keyOf(random: Random): string {
+  return String.fromCharCode(...Array.from({ length: 1 + random(3) }, () => 250 + random(6)));
+}
+
+/** Mostly small values; some are as long as a page, or longer. */
+function draftOf(random: Random, revision: number): Draft {
+  const length = random(20) > 0 ? random(400) : random(3 * pageBytes);
+  return {
+    value: new Uint8Array(length).fill(revision),
+    contentType: random(2) > 0 ? "application/octet-stream" : "text/plain",
+    created: 2 ** 40,
+    revision: 2 ** 40 + revision,
+    version: revision,
+  };
+}
+
+function sorted(model: Model, start = "", end: string | null = null): [string, Draft][] {
+  return [...model].filter(([key]) => key >= start && (end === null || key < end))
+    .toSorted(([a], [b]) => a < b ? -1 : 1);
+}
+
+function assertSame(records: Records, model: Model, random: Random): void {
+  const start = random(3) === 0 ? "" : keyOf(random);
+  const end = random(3) === 0 ? null : keyOf(random);
+  const expected = sorted(model, start, end);
+  assert.equal(records.size, model.size);
+  assert.deepEqual([...records.ascending({ start, end })], expected);
+  assert.deepEqual([...records.descending({ start, end })], expected.toReversed());
+}
+
+function put(records: Records, key: string, value: Uint8Array, revision = 1): void {
+  records.set(key, { value, contentType: "text/plain", created: 1, revision, version: revision });
+}
+
+const all = { start: "", end: null };
+
+describe("records", () => {
+  for (const seed of [1, 2, 3, 4, 5]) {
+    it(`are what a sorted list holds, and clones stay as they were (seed ${seed})`, () => {
+      const random = randomFrom(seed);
+      const model: Model = new Map();
+      const records = Records.empty();
+      const clones: { records: Records; model: Model; random: Random }[] = [];
+      for (let i = 1; i < 3000; i++) {
+        const key = keyOf(random);
+        const choice = random(100);
+        if (choice < 65) {
+          const draft = draftOf(random, i);
+          records.set(key, draft);
+          model.set(key, draft);
+        } else if (choice < 90) {
+          assert.equal(records.delete(key), model.delete(key));
+        } else if (choice < 92) {
+          const end = random(4) === 0 ? null : keyOf(random);
+          const doomed = sorted(model, key, end);
+          for (const [gone] of doomed) model.delete(gone);
+          assert.equal(records.deleteRange({ start: key, end }), doomed.length);
+        } else if (choice < 94) {
+          clones.push({ records: records.clone(), model: new Map(model), random });
+        } else {
+          assert.deepEqual(records.get(key), model.get(key));
+          assertSame(records, model, random);
+        }
+      }
+      for (const clone of clones) assertSame(clone.records, clone.model, clone.random);
+    });
+  }
+
+  it("let a clone be changed on its own", () => {
+    const records = Records.empty();
+    for (let i = 0; i < 100; i++) put(records, `k${i}`, new Uint8Array(300).fill(i));
+    const clone = records.clone();
+    put(clone, "k7", new Uint8Array(300).fill(255));
+    put(records, "k8", new Uint8Array(300).fill(255));
+    assert.deepEqual([records.get("k7")?.value[0], clone.get("k8")?.value[0]], [7, 8]);
+    clone.deleteRange(all);
+    assert.deepEqual([clone.size, records.size], [0, 100]);
+  });
+
+  for (const size of [1, 300, pageBytes - 100, pageBytes, 100_000]) {
+    it(`hand out values of ${size} bytes that later puts leave alone`, () => {
+      const records = Records.empty();
+      const value = new Uint8Array(size).fill(1);
+      put(records, "a", value);
+      const held: (Item | undefined)[] = [records.get("a"), [...records.ascending(all)][0]?.[1]];
+      put(records, "a", new Uint8Array(size).fill(2), 2);
+      put(records, "0", new Uint8Array(10), 2);
+      records.delete("a");
+      for (const item of held) assert.deepEqual(item?.value, value);
+    });
+  }
+
+  it("lie in pages that are full after puts in order, and joined after deletes", () => {
+    const records = Records.empty();
+    for (let i = 10_000; i < 12_000; i++) put(records, `k${i}`, new Uint8Array(200));
+    const runs = () => [...records.runs()];
+    const total = runs().reduce((sum, run) => sum + run.length, 0);
+    assert.ok(runs().length <= Math.ceil(total / (pageBytes - 300)), `${runs().length} pages`);
+    for (let i = 10_000; i < 12_000; i++) if (i % 100 > 0) records.delete(`k${i}`);
+    assert.equal(records.size, 20);
+    assert.ok(runs().length <= 4, `${runs().length} pages`);
+  });
+
+  it("lie in pages of bounded size, but for values that are larger", () => {
+    const random = randomFrom(7);
+    const records = Records.empty();
+    for (let i = 1; i < 2000; i++) records.set(keyOf(random), draftOf(random, i));
+    for (const run of records.runs()) {
+      assert.ok(run.length <= pageBytes || run.length === lengthAt(run, 0));
+    }
+  });
+});
