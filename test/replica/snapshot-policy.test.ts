@@ -1,0 +1,134 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { sealEntry } from "../../src/adapters/log-record.ts";
+import { openMemorySnapshots } from "../../src/adapters/memory-snapshots.ts";
+import { createSystemClock } from "../../src/adapters/system-clock.ts";
+import { raftLimits } from "../../src/config.ts";
+import type { SnapshotStore, StateMachine } from "../../src/ports.ts";
+import type { ReplicaParts } from "../../src/replica/parts.ts";
+import { Applier } from "../../src/replica/applier.ts";
+
+const KIB = 1024;
+
+/** A machine whose state is so many bytes, whatever is applied. */
+function machineOf(bytes: number): StateMachine<null> {
+  function* chunks(): Generator<Uint8Array> {
+    for (let left = bytes; left > 0; left -= 64 * KIB) {
+      yield new Uint8Array(Math.min(left, 64 * KIB));
+    }
+  }
+  return {
+    apply: () => null,
+    snapshot: () => ({ chunks }),
+    restore: async (given) => {
+      for await (const chunk of given) void chunk;
+    },
+    encodeResult: () => new Uint8Array(0),
+    decodeResult: () => null,
+  };
+}
+
+interface Setting {
+  readonly stateBytes: number;
+  readonly snapshotEntries?: number;
+  readonly snapshotBytes?: number;
+}
+
+function partsOf(setting: Setting, snapshots: SnapshotStore): ReplicaParts<null> {
+  const { stateBytes, snapshotEntries = 10, snapshotBytes = 1 << 30 } = setting;
+  const unused = (): never => assert.fail("not to be called");
+  return {
+    options: {
+      raft: {
+        id: "a",
+        electionTimeoutMs: 100,
+        heartbeatIntervalMs: 20,
+        maxClockDrift: 0,
+        limits: { ...raftLimits, trailingEntries: 0 },
+        random: () => 0,
+        seal: sealEntry,
+      },
+      clusterId: "test",
+      birth: { voters: ["a"], outgoing: [], learners: [], urls: {} },
+      snapshotEntries,
+      snapshotBytes,
+      peerTimeoutMs: 100,
+      diskStallMs: 1000,
+    },
+    wal: { append: unused, compactBefore: unused, close: unused },
+    recovered: {
+      hardState: { term: 1, vote: null, commit: 0 },
+      logStart: { index: 0, term: 0, crc: 0 },
+      entries: [],
+    },
+    snapshots,
+    transport: {
+      request: unused,
+      forward: unused,
+      sendChunk: unused,
+      setUrls: () => {},
+      close: () => {},
+    },
+    clock: createSystemClock(),
+    machine: machineOf(stateBytes),
+    log: () => {},
+    observer: {
+      roleChanged: () => {},
+      persisted: () => {},
+      proposalEnded: () => {},
+      snapshotWritten: () => {},
+    },
+  };
+}
+
+/** Applies entries of 1 KiB one by one, and says behind which of them a snapshot was taken. */
+async function snapshotsTaken(
+  setting: Setting,
+  entries: number,
+  snapshots: SnapshotStore = openMemorySnapshots(),
+): Promise<number[]> {
+  const parts = partsOf(setting, snapshots);
+  const birth = { index: 0, term: 0, crc: 0, configuration: parts.options.birth };
+  const applier = await Applier.open(parts, snapshots.latest() ?? birth);
+  const payload = new Uint8Array(KIB - 25);
+  const taken: number[] = [];
+  const begin = applier.index;
+  let last = begin;
+  for (let index = begin + 1; index <= begin + entries; index++) {
+    applier.apply([sealEntry({ index, term: 1, kind: "command", payload }, 0)], null);
+    const meta = await applier.snapshotIfDue(last);
+    if (meta === null) continue;
+    last = meta.index;
+    taken.push(last - begin);
+  }
+  return taken;
+}
+
+describe("a snapshot is taken", () => {
+  it("whenever so many entries came, where it is small", async () => {
+    assert.deepEqual(await snapshotsTaken({ stateBytes: 64 * KIB }, 45), [10, 20, 30, 40]);
+  });
+
+  it("whenever so many bytes came, where it is small", async () => {
+    const setting = { stateBytes: KIB, snapshotEntries: 1e9, snapshotBytes: 20 * KIB };
+    assert.deepEqual(await snapshotsTaken(setting, 45), [20, 40]);
+  });
+
+  it("when the log is four times the last one, so that it costs a quarter of the log", async () => {
+    assert.deepEqual(await snapshotsTaken({ stateBytes: 100 * KIB }, 1000), [10, 410, 810]);
+  });
+
+  it("when the log is as large as the last one, where that is over the bytes that trigger it", async () => {
+    const setting = { stateBytes: 300 * KIB, snapshotBytes: 200 * KIB };
+    assert.deepEqual(await snapshotsTaken(setting, 1000), [10, 310, 610, 910]);
+    const between = { stateBytes: 100 * KIB, snapshotBytes: 200 * KIB };
+    assert.deepEqual(await snapshotsTaken(between, 500), [10, 210, 410]);
+  });
+
+  it("with regard to the last one's size also after a restart", async () => {
+    const snapshots = openMemorySnapshots();
+    const setting = { stateBytes: 100 * KIB };
+    assert.deepEqual(await snapshotsTaken(setting, 10, snapshots), [10]);
+    assert.deepEqual(await snapshotsTaken(setting, 500, snapshots), [400]);
+  });
+});
