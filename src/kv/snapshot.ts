@@ -76,8 +76,8 @@ class SnapshotReader {
   readonly #runs: Uint8Array<ArrayBuffer>[] = [];
   #header: { readonly revision: number; readonly size: number } | null = null;
   #size = 0;
-  /** Bytes that were not taken into a run, in pieces. */
-  #pieces: Uint8Array[] = [];
+  /** Begins with `#held` bytes that were not taken into a run. Filled again and again: runs are copies. */
+  #buffer: Uint8Array<ArrayBuffer> = new Uint8Array(2 * chunkBytes);
   #held = 0;
   /** With so many held, reading goes on. */
   #needed = headerBytes;
@@ -88,24 +88,27 @@ class SnapshotReader {
   #offset = 0;
 
   push(bytes: Uint8Array): void {
-    this.#pieces.push(bytes);
+    const before = this.#held;
     this.#held += bytes.length;
+    if (this.#held > this.#buffer.length) {
+      const larger = new Uint8Array(2 * this.#held);
+      larger.set(this.#buffer.subarray(0, before));
+      this.#buffer = larger;
+    }
+    this.#buffer.set(bytes, before);
     if (this.#held < this.#needed) return;
-    const joined = join(this.#pieces, this.#held);
-    const taken = this.#header === null ? this.#onHeader(joined) : 0;
-    // A copy: a small rest would keep a large buffer, and who filled that may fill it again.
-    const rest = joined.slice(this.#onRecords(joined, taken));
-    this.#pieces = [rest];
-    this.#offset += joined.length - rest.length;
-    this.#held = rest.length;
+    const held = this.#buffer.subarray(0, this.#held);
+    const taken = this.#onRecords(held, this.#header === null ? this.#onHeader(held) : 0);
+    this.#buffer.copyWithin(0, taken, this.#held);
+    this.#held -= taken;
+    this.#offset += taken;
   }
 
   finish(): Store {
     if (this.#header === null) throw this.#malformed("the snapshot ends within its header");
     const { revision, size } = this.#header;
-    const rest = join(this.#pieces, this.#held);
-    if (this.#sound < rest.length) throw this.#malformed("the snapshot ends within a record");
-    if (rest.length > 0) this.#runs.push(rest.slice());
+    if (this.#sound < this.#held) throw this.#malformed("the snapshot ends within a record");
+    if (this.#held > 0) this.#runs.push(this.#buffer.slice(0, this.#held));
     if (this.#size !== size) {
       throw this.#malformed(`${this.#size} records, the header says ${size}`);
     }
@@ -169,16 +172,4 @@ class SnapshotReader {
   #malformed(what: string): MalformedBytes {
     return new MalformedBytes(what, this.#offset);
   }
-}
-
-function join(pieces: readonly Uint8Array[], size: number): Uint8Array {
-  const [first] = pieces;
-  if (pieces.length === 1 && first !== undefined) return first;
-  const joined = new Uint8Array(size);
-  let at = 0;
-  for (const piece of pieces) {
-    joined.set(piece, at);
-    at += piece.length;
-  }
-  return joined;
 }
