@@ -1,26 +1,30 @@
-/** Runs the load generator in a process of its own: one {@link Work} as JSON in, one {@link Measured} as JSON out. */
+/** Runs the load generator in a process of its own: one {@link Work} and its URL as JSON in, one {@link Measured} out. */
 import process from "node:process";
-import { quantile, requestBytes, runLoad } from "./load.ts";
-import { keyOf, type Measured, valueOf, type Work } from "./workload.ts";
+import { requestBytes, runLoad } from "./load.ts";
+import { keyOf, type Measured, quantile, valueOf, type Work } from "./workload.ts";
 
-const work = JSON.parse(process.argv[2] ?? "") as Work;
-const requests = Array.from({ length: work.keys }, (_, n) => {
+const { url, method, keys, stamp, valueBytes, outstanding, seconds: secondsMax } = JSON.parse(
+  process.argv[2] ?? "",
+) as Work & { readonly url: string };
+const requestOf = (n: number): Uint8Array => {
   const path = `/v1/kv/${keyOf(n)}`;
-  return work.method === "GET"
-    ? requestBytes("GET", work.url, path)
-    : requestBytes("PUT", work.url, path, new TextEncoder().encode(valueOf(n)));
-});
+  return method === "GET"
+    ? requestBytes("GET", url, path)
+    : requestBytes("PUT", url, path, Buffer.from(valueOf(n, stamp, valueBytes)));
+};
 const { succeeded, seconds, statuses, latencies } = await runLoad({
-  urls: [work.url],
-  connections: work.outstanding,
-  secondsMax: work.seconds,
-  request: (n) => requests[n % requests.length] ?? new Uint8Array(0),
+  urls: [url],
+  connections: outstanding,
+  secondsMax,
+  request: (n) => requestOf(n % keys),
 });
 const answers = Object.values(statuses).reduce((sum, count) => sum + count, 0);
 const measured: Measured = {
   perSecond: succeeded / seconds,
+  mean: latencies.reduce((sum, latency) => sum + latency, 0) / latencies.length,
   p50: quantile(latencies, 0.5),
   p99: quantile(latencies, 0.99),
+  succeeded,
   failed: answers - succeeded,
 };
 process.stdout.write(JSON.stringify(measured));

@@ -5,6 +5,8 @@
 import { connect, type Socket } from "node:net";
 import { performance } from "node:perf_hooks";
 
+export { quantile } from "./workload.ts";
+
 export interface LoadOptions {
   /** Base URLs; connections are dealt out to them in turn. */
   readonly urls: readonly string[];
@@ -14,6 +16,8 @@ export interface LoadOptions {
   /** Ends after this many requests, or after so many seconds; whichever comes first. */
   readonly requestsMax?: number;
   readonly secondsMax?: number;
+  /** Hears of each answer; status 0 stands for a broken connection. */
+  readonly onAnswer?: (n: number, status: number) => void;
 }
 
 export interface LoadResult {
@@ -42,11 +46,6 @@ export function requestBytes(
   return Buffer.concat([Buffer.from(head), body ?? new Uint8Array(0)]);
 }
 
-/** The value at `fraction` of ascending `values`; NaN where there are none. */
-export function quantile(values: ArrayLike<number>, fraction: number): number {
-  return values[Math.min(values.length - 1, Math.floor(values.length * fraction))] ?? NaN;
-}
-
 /** Sends requests until the number or the time is up, and waits for the answers under way. */
 export async function runLoad(options: LoadOptions): Promise<LoadResult> {
   const { urls, connections, requestsMax = Infinity, secondsMax = Infinity } = options;
@@ -58,8 +57,10 @@ export async function runLoad(options: LoadOptions): Promise<LoadResult> {
   const isOver = (): boolean => sent >= requestsMax || performance.now() >= deadline;
   const source: Source = {
     isOver,
-    next: () => isOver() ? null : options.request(sent++),
-    answered: (status, ms) => {
+    next: () => isOver() ? null : sent++,
+    request: options.request,
+    answered: (n, status, ms) => {
+      options.onAnswer?.(n, status);
       statuses[status] = (statuses[status] ?? 0) + 1;
       if (status > 0 && status < 400) latencies.push(ms);
     },
@@ -80,9 +81,10 @@ export async function runLoad(options: LoadOptions): Promise<LoadResult> {
 
 interface Source {
   readonly isOver: () => boolean;
-  /** The next request, or null when it is over. */
-  readonly next: () => Uint8Array | null;
-  readonly answered: (status: number, milliseconds: number) => void;
+  /** The next request's number, or null when it is over. */
+  readonly next: () => number | null;
+  readonly request: (n: number) => Uint8Array;
+  readonly answered: (n: number, status: number, milliseconds: number) => void;
 }
 
 /** One request after the other; a broken connection is counted once and made again. */
@@ -93,6 +95,7 @@ class Connection {
   readonly #done: () => void;
   #socket: Socket | null = null;
   #received: Buffer | null = null;
+  #at = 0;
   #sentAt = 0;
   #isOver = false;
 
@@ -113,12 +116,14 @@ class Connection {
   }
 
   #send(): void {
-    const bytes = this.#source.next();
-    if (bytes === null) {
+    const next = this.#source.next();
+    if (next === null) {
       this.#isOver = true;
       this.#socket?.destroy();
       return;
     }
+    const bytes = this.#source.request(next);
+    this.#at = next;
     this.#sentAt = performance.now();
     this.#socket?.write(bytes);
   }
@@ -131,13 +136,13 @@ class Connection {
     }
     this.#received = null;
     const status = Number(received.toString("latin1", 9, 12));
-    this.#source.answered(status, performance.now() - this.#sentAt);
+    this.#source.answered(this.#at, status, performance.now() - this.#sentAt);
     this.#send();
   }
 
   #onClose(): void {
     if (this.#isOver || this.#source.isOver()) return this.#done();
-    this.#source.answered(0, 0);
+    this.#source.answered(this.#at, 0, 0);
     this.#received = null;
     setTimeout(() => this.open(), RECONNECT_DELAY_MS);
   }

@@ -1,219 +1,143 @@
-/** `npm run bench`: a local three-node cluster on each runtime, beside bare Hono on the same runtime in the same run. */
+/** `npm run bench`: this store beside bare Hono and etcd, in the same run. See {@link help}. */
 import { mkdtempSync, rmSync } from "node:fs";
 import { availableParallelism, cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
-import { parseArgs } from "node:util";
-import { Cluster } from "../test/matrix/harness/cluster.ts";
-import {
-  freePort,
-  root,
-  RunningProcess,
-  type RuntimeName,
-  runtimes as allRuntimes,
-} from "../test/matrix/harness/node-process.ts";
-import { type Row, table } from "./table.ts";
-import {
-  type Driver,
-  hasWrk,
-  keyOf,
-  type Measured,
-  ownDriver,
-  VALUE_BYTES,
-  valueOf,
-  type Work,
-  wrkDriver,
-} from "./workload.ts";
+import type { Bench, Section } from "./bench.ts";
+import { growth } from "./growth.ts";
+import { h2loadIn } from "./h2load.ts";
+import { BadUsage, help, type Options, readOptions } from "./options.ts";
+import { isInstalled, missing } from "./programs.ts";
+import { disk } from "./rows/disk.ts";
+import { failover } from "./rows/failover.ts";
+import { large } from "./rows/large.ts";
+import { throughput } from "./rows/throughput.ts";
+import { endAll } from "./system.ts";
+import { table } from "./table.ts";
+import { verdictTable } from "./targets.ts";
+import { ownDriver, wrkDriver } from "./wrk.ts";
+import { WrongData } from "./written.ts";
 
-const help = `npm run bench -- [options]
+const exit = { done: 0, wrongData: 1, badUsage: 2, partFailed: 3 } as const;
 
-Puts and linearizable gets against the leader of a local three-node cluster (file storage, synced, default settings),
-beside a bare Hono server with the same routes over a Map, one process, on the same runtime. The two take turns;
-clients and all nodes share this machine, so ratios count and absolute figures drift.
-
-  --runtimes bun,deno,node   which runtimes (default all three)
-  --seconds 2                length of one measurement
-  --rounds 3                 how often each is repeated; the table shows median and min–max
-  --outstanding 256,64,1     requests under way at a time
-  --driver wrk|own           default wrk where it is installed (Debian: apt-get install wrk), else a generator in Node
-  --json                     the result as JSON on standard output
-  --help
-
-npm run bench:micro          the parts alone: core step, log record, WAL append, CBOR guard, store
-`;
-
-const KEYS = 2000;
-const SAMPLE_EVERY = 37;
-const WARM_UP_SECONDS = 1;
-
-interface Options {
-  readonly runtimes: readonly RuntimeName[];
-  readonly seconds: number;
-  readonly rounds: number;
-  readonly outstanding: readonly number[];
-  readonly driver: "wrk" | "own" | null;
-  readonly json: boolean;
-}
-
-function readOptions(): Options {
-  const { values } = parseArgs({
-    options: {
-      runtimes: { type: "string", default: allRuntimes.join(",") },
-      seconds: { type: "string", default: "2" },
-      rounds: { type: "string", default: "3" },
-      outstanding: { type: "string", default: "256,64,1" },
-      driver: { type: "string" },
-      json: { type: "boolean", default: false },
-      help: { type: "boolean", short: "h", default: false },
-    },
-  });
-  if (values.help) {
-    process.stdout.write(help);
-    process.exit(0);
-  }
-  const runtimes = values.runtimes.split(",").map((name) => {
-    const runtime = allRuntimes.find((one) => one === name);
-    return runtime ?? refuse(`--runtimes takes some of ${allRuntimes.join(",")}, not ${name}`);
-  });
-  const whole = (flag: string, text: string): number => {
-    const number = Number(text);
-    if (Number.isInteger(number) && number >= 1 && number <= 10_000) return number;
-    return refuse(`--${flag} takes whole numbers from 1, not ${text}`);
-  };
-  const { driver = null } = values;
-  if (driver !== null && driver !== "wrk" && driver !== "own") {
-    return refuse(`--driver takes wrk or own, not ${driver}`);
-  }
-  return {
-    runtimes,
-    seconds: whole("seconds", values.seconds),
-    rounds: whole("rounds", values.rounds),
-    outstanding: values.outstanding.split(",").map((text) => whole("outstanding", text)),
-    driver,
-    json: values.json,
-  };
-}
-
-function refuse(line: string): never {
-  process.stderr.write(`bench: ${line}\n`);
-  process.exit(2);
-}
-
-/** Progress on standard error: one line that is written over on a terminal, lines elsewhere. */
+/** One line that is written over on a terminal, lines elsewhere. */
 function progress(text: string): void {
   const { stderr } = process;
   stderr.write(stderr.isTTY ? `\r\x1b[K${text}` : `${text}\n`);
 }
 
-/** Every key's value is its own, on every node, as a linearizable read finds it. */
-async function verify(cluster: Cluster): Promise<void> {
-  for (let n = 0; n < KEYS; n += SAMPLE_EVERY) {
-    await Promise.all(cluster.nodes.map(async ({ id, url }) => {
-      const { status, body } = await cluster.http.request(`${url}/v1/kv/${keyOf(n)}`);
-      if (status === 200 && body.toString() === valueOf(n)) return;
-      throw new Error(`${id} has a wrong value of ${keyOf(n)}: ${status} ${body.toString()}`);
-    }));
-  }
+function tell(text: string): void {
+  process.stderr.write(`${process.stderr.isTTY ? "\r\x1b[K" : ""}bench: ${text}\n`);
 }
 
-async function startBareHono(runtime: RuntimeName): Promise<RunningProcess & { url?: string }> {
-  const port = await freePort();
-  const binary = join(root, "node_modules/.bin", runtime);
-  const script = join(root, "bench/bare-hono.ts");
-  const prefix = runtime === "deno" ? ["run", "--allow-all"] : [];
-  const server = new RunningProcess([binary, ...prefix, script, runtime, String(port)]);
-  await server.firstLine();
-  return Object.assign(server, { url: `http://127.0.0.1:${port}` });
-}
-
-async function benchRuntime(
-  runtime: RuntimeName,
-  options: Options,
-  drive: Driver,
-): Promise<readonly Row[]> {
-  const { seconds, rounds, outstanding } = options;
-  const workloads = (["PUT", "GET"] as const).flatMap((method) =>
-    outstanding.map((connections) => ({ method, outstanding: connections, keys: KEYS }))
-  );
-  const samples = workloads.map(() => ({ holdfast: [] as Measured[], hono: [] as Measured[] }));
-  progress(`${runtime}: starting`);
-  await using cluster = await Cluster.start([runtime, runtime, runtime]);
-  const hono = await startBareHono(runtime);
-  try {
-    const urls = { holdfast: (await cluster.leader()).url, hono: hono.url ?? "" };
-    for (const url of Object.values(urls)) {
-      const fill: Work = {
-        method: "PUT",
-        url,
-        outstanding: 64,
-        keys: KEYS,
-        seconds: WARM_UP_SECONDS,
-      };
-      await drive(fill);
-      await drive(fill);
-      await drive({ ...fill, method: "GET" });
-    }
-    for (let round = 1; round <= rounds; round++) {
-      for (const [at, workload] of workloads.entries()) {
-        for (const system of ["holdfast", "hono"] as const) {
-          const what = `${workload.method}, ${workload.outstanding} outstanding, ${system}`;
-          progress(`${runtime}: round ${round} of ${rounds}: ${what}`);
-          const measured = await drive({ ...workload, url: urls[system], seconds });
-          samples[at]?.[system].push(measured);
-        }
-      }
-      await verify(cluster);
-    }
-    const { id } = await cluster.leader();
-    if (cluster.node(id).url !== urls.holdfast) {
-      progress(`${runtime}: the leader changed meanwhile`);
-    }
-  } finally {
-    hono.signal("SIGKILL");
-    await hono.ended;
-  }
-  return workloads.map((workload, at) => ({
-    runtime,
-    method: workload.method,
-    outstanding: workload.outstanding,
-    holdfast: samples[at]?.holdfast ?? [],
-    hono: samples[at]?.hono ?? [],
-  }));
-}
-
-const options = readOptions();
-const directory = mkdtempSync(join(tmpdir(), "holdfast-bench-"));
-try {
-  const wrk = options.driver !== "own" && await hasWrk();
-  if (!wrk && options.driver === "wrk") {
-    refuse("wrk is not installed (Debian: apt-get install wrk)");
-  }
-  if (!wrk && options.driver === null) {
-    progress(
-      "wrk is not installed (Debian: apt-get install wrk): driving with a generator in Node",
-    );
-  }
-  const drive = wrk ? wrkDriver(directory) : ownDriver;
-  const rows: Row[] = [];
-  for (const runtime of options.runtimes) rows.push(...await benchRuntime(runtime, options, drive));
-  progress("");
-  const machine = `${availableParallelism()} × ${cpus()[0]?.model.trim() ?? "unknown processor"}`;
-  const circumstances = {
-    machine,
-    driver: wrk ? "wrk" : "own",
-    seconds: options.seconds,
-    rounds: options.rounds,
-    keys: KEYS,
-    valueBytes: VALUE_BYTES,
+/** Finds the programs, and says which are missing. */
+async function prepare(options: Options, directory: string): Promise<Bench> {
+  const wrk = options.driver !== "own" && await isInstalled("wrk");
+  if (!wrk && options.driver === "wrk") throw new BadUsage(missing("wrk"));
+  if (!wrk && options.driver === null) tell(`${missing("wrk")}: driving with a generator in Node`);
+  const etcd = options.against === "etcd" && await isInstalled("etcd");
+  if (options.against === "etcd" && !etcd) tell(`${missing("etcd")}: running the rest`);
+  const h2load = etcd && await isInstalled("h2load");
+  if (etcd && !h2load) tell(`${missing("h2load")}: etcd's puts and gets are left out`);
+  return {
+    ...{ options, etcd, progress, attempt },
+    drive: wrk ? wrkDriver(directory) : ownDriver,
+    h2load: h2load ? h2loadIn(directory) : null,
   };
-  process.stdout.write(
-    options.json
-      ? `${JSON.stringify({ ...circumstances, rows }, null, 2)}\n`
-      : `${
-        table(rows)
-      }\n${machine}; driven by ${circumstances.driver}; ${options.rounds} rounds of ` +
-        `${options.seconds} s; ${KEYS} keys, values of ${VALUE_BYTES} bytes; every value read back right\n`,
-  );
-} finally {
-  rmSync(directory, { recursive: true, force: true });
 }
+
+async function attempt<T>(what: string, part: () => Promise<T>): Promise<T | null> {
+  try {
+    return await part();
+  } catch (error) {
+    const wrong = error instanceof WrongData;
+    // Wrong data outweighs whatever else fails.
+    if (process.exitCode !== exit.wrongData) {
+      process.exitCode = wrong ? exit.wrongData : exit.partFailed;
+    }
+    tell(`${what}: ${wrong ? `WRONG DATA: ${error.message}` : String(error)}`);
+    for (let cause = error; cause instanceof Error && !wrong; cause = cause.cause) {
+      process.stderr.write(`${cause.stack ?? cause.message}\n`);
+    }
+    return null;
+  }
+}
+
+async function sectionsOf(bench: Bench): Promise<Section[]> {
+  const { rows, growth: grown } = bench.options;
+  const wants = (...names: readonly string[]): boolean => rows.some((row) => names.includes(row));
+  return [
+    ...(wants("put", "get") ? [await throughput(bench)] : []),
+    ...(wants("failover") ? [await failover(bench)] : []),
+    ...(wants("disk") ? [await disk(bench)] : []),
+    ...(wants("memory", "restart", "snapshot") ? await large(bench) : []),
+    ...await inTurn(grown, (name) => growth(bench, name)),
+  ];
+}
+
+async function inTurn<In, Out>(
+  items: readonly In[],
+  act: (item: In) => Promise<Out>,
+): Promise<Out[]> {
+  const results: Out[] = [];
+  for (const item of items) results.push(await act(item));
+  return results;
+}
+
+function report(bench: Bench, sections: readonly Section[]): string {
+  const { options, drive } = bench;
+  const machine = `${availableParallelism()} × ${cpus()[0]?.model.trim() ?? "unknown processor"}`;
+  const driver = drive === ownDriver ? "a generator in Node" : "wrk";
+  const verdicts = sections.flatMap((section) => section.verdicts);
+  if (options.json) {
+    const plain = sections.map(({ title, notes, data }) => ({ title, notes, data }));
+    return JSON.stringify({ machine, driver, options, sections: plain, verdicts }, null, 2);
+  }
+  const texts = sections.map(({ title, heads, rows, notes }) =>
+    [`## ${title}`, "", table(heads, rows), "", ...notes.map((note) => `${note}.`), ""].join("\n")
+  );
+  if (verdicts.length > 0) texts.push(`## Targets\n\n${verdictTable(verdicts)}\n`);
+  const { rounds, seconds, keys, valueBytes } = options;
+  const shape = `${rounds} rounds of ${seconds} s; ${keys} keys, values of ${valueBytes} bytes`;
+  return [...texts, `${machine}; driven by ${driver}; ${shape} unless a table says otherwise`].join(
+    "\n",
+  );
+}
+
+async function main(): Promise<void> {
+  let options: Options | null;
+  try {
+    options = readOptions(process.argv.slice(2));
+  } catch (error) {
+    if (!(error instanceof BadUsage)) throw error;
+    tell(error.message);
+    process.exitCode = exit.badUsage;
+    return;
+  }
+  if (options === null) {
+    process.stdout.write(help);
+    return;
+  }
+  const directory = mkdtempSync(join(tmpdir(), "holdfast-bench-"));
+  const clear = (): void => rmSync(directory, { recursive: true, force: true });
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    process.once(signal, () => {
+      clear();
+      void endAll().finally(() => process.exit(signal === "SIGINT" ? 130 : 143));
+    });
+  }
+  try {
+    const bench = await prepare(options, directory);
+    const sections = await sectionsOf(bench);
+    progress("");
+    process.stdout.write(`${report(bench, sections)}\n`);
+  } catch (error) {
+    if (!(error instanceof BadUsage)) throw error;
+    tell(error.message);
+    process.exitCode = exit.badUsage;
+  } finally {
+    clear();
+  }
+}
+
+await main();

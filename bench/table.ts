@@ -1,71 +1,38 @@
-/** The bench's one table: medians with their spread, and ratios of medians. */
-import type { Measured } from "./workload.ts";
+/** Tables in Markdown, aligned for reading as they are, and the figures in them. */
+import { median } from "./workload.ts";
 
-export interface Row {
-  readonly runtime: string;
-  readonly method: string;
-  readonly outstanding: number;
-  readonly holdfast: readonly Measured[];
-  readonly hono: readonly Measured[];
-}
-
-const heads = [
-  "runtime",
-  "request",
-  "outstanding",
-  "Holdfast/s (min–max)",
-  "p50 ms",
-  "p99 ms",
-  "failed",
-  "bare Hono/s (min–max)",
-  "p99 ms",
-  "ratio",
-];
-
-/** A table in Markdown, aligned for reading as it is. */
-export function table(rows: readonly Row[]): string {
-  const cells = rows.map(({ runtime, method, outstanding, holdfast, hono }) => {
-    const rate = median(holdfast.map(({ perSecond }) => perSecond));
-    const bareRate = median(hono.map(({ perSecond }) => perSecond));
-    return [
-      runtime,
-      method,
-      String(outstanding),
-      spread(holdfast),
-      milliseconds(median(holdfast.map(({ p50 }) => p50))),
-      milliseconds(median(holdfast.map(({ p99 }) => p99))),
-      String(holdfast.reduce((sum, { failed }) => sum + failed, 0)),
-      spread(hono),
-      milliseconds(median(hono.map(({ p99 }) => p99))),
-      (rate / bareRate).toFixed(2),
-    ];
-  });
+export function table(heads: readonly string[], rows: readonly (readonly string[])[]): string {
   const widths = heads.map((head, column) =>
-    Math.max(head.length, ...cells.map((row) => row[column]?.length ?? 0))
+    Math.max(head.length, ...rows.map((row) => row[column]?.length ?? 0))
   );
   const line = (row: readonly string[]): string =>
     `| ${row.map((cell, column) => cell.padStart(widths[column] ?? 0)).join(" | ")} |`;
   const rule = `|${widths.map((width) => `${"-".repeat(width + 1)}:`).join("|")}|`;
-  return [line(heads), rule, ...cells.map(line)].join("\n");
+  return [line(heads), rule, ...rows.map(line)].join("\n");
 }
 
-export function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = Math.floor(sorted.length / 2);
-  const [low = NaN, high = NaN] = [sorted[Math.ceil(sorted.length / 2) - 1], sorted[middle]];
-  return (low + high) / 2;
+/** Where there is no figure. */
+export const NONE = "–";
+
+export function count(value: number): string {
+  return Number.isFinite(value) ? Math.round(value).toLocaleString("en-US") : NONE;
 }
 
-function spread(samples: readonly Measured[]): string {
-  const rates = samples.map(({ perSecond }) => perSecond);
-  const [least, most] = [Math.min(...rates), Math.max(...rates)];
-  return `${count(median(rates))} (${count(least)}–${count(most)})`;
+export function milliseconds(value: number): string {
+  return Number.isFinite(value) ? value.toFixed(value < 10 ? 2 : value < 1000 ? 1 : 0) : NONE;
 }
 
-function count(value: number): string {
-  return Math.round(value).toLocaleString("en-US");
+export function mebibytes(bytes: number): string {
+  return Number.isFinite(bytes) ? (bytes / 2 ** 20).toFixed(bytes < 10 * 2 ** 20 ? 1 : 0) : NONE;
 }
 
-function milliseconds(value: number): string {
-  return value.toFixed(value < 10 ? 2 : 1);
+export function ratio(value: number): string {
+  return Number.isFinite(value) ? value.toFixed(2) : NONE;
+}
+
+/** Median (min–max). */
+export function spread(values: readonly number[], show: (value: number) => string): string {
+  if (values.length === 0) return NONE;
+  if (values.length === 1) return show(median(values));
+  return `${show(median(values))} (${show(Math.min(...values))}–${show(Math.max(...values))})`;
 }
