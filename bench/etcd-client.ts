@@ -2,6 +2,9 @@
 import { type ClientHttp2Session, connect } from "node:http2";
 import { type EtcdAnswer, etcdPaths, putFrame, rangeFrame, readAnswer } from "./etcd-wire.ts";
 
+/** What may be under way: by default Node ends streams at 10, and 256 puts of 64 KiB are 16. */
+const SESSION_MEGABYTES = 256;
+
 export class EtcdClient {
   readonly #url: string;
   #session: ClientHttp2Session | null = null;
@@ -60,7 +63,7 @@ export class EtcdClient {
     if (this.#session !== null && !this.#session.closed && !this.#session.destroyed) {
       return this.#session;
     }
-    const session = connect(this.#url);
+    const session = connect(this.#url, { maxSessionMemory: SESSION_MEGABYTES });
     // Streams tell of it, each to its caller.
     session.on("error", () => {});
     this.#session = session;

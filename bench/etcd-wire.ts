@@ -20,12 +20,12 @@ export const etcdPaths = {
 
 /** A gRPC frame with a put. */
 export function putFrame(key: string, value: string): Uint8Array<ArrayBuffer> {
-  return frameOf([...bytesField(1, Buffer.from(key)), ...bytesField(2, Buffer.from(value))]);
+  return frameOf([...bytesField(1, key), ...bytesField(2, value)]);
 }
 
 /** A gRPC frame with a linearizable read of one key. */
 export function rangeFrame(key: string): Uint8Array<ArrayBuffer> {
-  return frameOf(bytesField(1, Buffer.from(key)));
+  return frameOf(bytesField(1, key));
 }
 
 /** The store's revision, which either answer carries, and the value that a range found. */
@@ -49,15 +49,15 @@ export function readAnswer(frame: Uint8Array): EtcdAnswer {
   };
 }
 
-function frameOf(message: readonly number[]): Uint8Array<ArrayBuffer> {
-  const frame = new Uint8Array(5 + message.length);
-  new DataView(frame.buffer).setUint32(1, message.length);
-  frame.set(message, 5);
-  return frame;
+function frameOf(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const head = Buffer.alloc(5);
+  head.writeUInt32BE(parts.reduce((sum, part) => sum + part.length, 0), 1);
+  return new Uint8Array(Buffer.concat([head, ...parts]));
 }
 
-function bytesField(number: number, bytes: Uint8Array): number[] {
-  return [number << 3 | 2, ...varint(bytes.length), ...bytes];
+function bytesField(number: number, text: string): readonly Uint8Array[] {
+  const bytes = Buffer.from(text);
+  return [Uint8Array.from([number << 3 | 2, ...varint(bytes.length)]), bytes];
 }
 
 function varint(value: number): number[] {

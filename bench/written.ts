@@ -70,12 +70,16 @@ export class Written {
       const allowed = this.allowed(n);
       for (const [at, value] of (await store.read(keyOf(n))).entries()) {
         if (value !== null && allowed.includes(value)) continue;
-        const found = value === null ? "nothing" : JSON.stringify(value.slice(0, 60));
-        const wanted = allowed.map((text) => JSON.stringify(text.slice(0, 60))).join(" or ");
+        const found = value === null ? "nothing" : shown(value);
+        const wanted = allowed.map(shown).join(" or ");
         throw new WrongData(
           `${store.label}: node ${at + 1} has ${found} under ${keyOf(n)}, not ${wanted}`,
         );
       }
     }
   }
+}
+
+function shown(value: string): string {
+  return `${JSON.stringify(value.slice(0, 40))} (${value.length} bytes)`;
 }
