@@ -147,9 +147,12 @@ export class Etcd implements Replicated {
   }
 
   async read(key: string): Promise<readonly (string | null)[]> {
-    return await Promise.all(
-      this.#running().map(async ({ client }) => (await client.get(key)).value),
+    const answers = await Promise.all(
+      this.#running().map(({ id, client }) =>
+        eventually(`an answer to a range of ${key} from ${id}`, () => client.get(key))
+      ),
     );
+    return answers.map(({ value }) => value);
   }
 
   async put(id: string, key: string, value: string, timeoutMs: number): Promise<boolean> {

@@ -1,5 +1,5 @@
 /** The subject: a cluster of this project's nodes on loopback, file storage, synced, default settings. */
-import { Cluster } from "../test/matrix/harness/cluster.ts";
+import { Cluster, eventually } from "../test/matrix/harness/cluster.ts";
 import type { RuntimeName } from "../test/matrix/harness/node-process.ts";
 import { requestBytes, runLoad } from "./load.ts";
 import { forget, type KeySpace, remember, type Replicated } from "./system.ts";
@@ -112,10 +112,14 @@ export async function readOverHttp(
   url: string,
   key: string,
 ): Promise<string | null> {
-  const { status, text } = await http.request(`${url}/v1/kv/${key}`);
-  if (status === 200) return text();
-  if (status === 404) return null;
-  throw new Error(`GET ${key} from ${url}: ${status} ${text()}`);
+  // A node that has just lost its leader may say so: that is no answer yet.
+  const { value } = await eventually(`an answer to GET ${key} from ${url}`, async () => {
+    const { status, text } = await http.request(`${url}/v1/kv/${key}`);
+    if (status === 200) return { value: text() };
+    if (status === 404) return { value: null };
+    throw new Error(`${status} ${text()}`);
+  });
+  return value;
 }
 
 /** Puts each key once, and those that were refused again. */
