@@ -8,6 +8,7 @@ import { type Context, Hono } from "hono";
 import type { KvMachine } from "../kv/machine.ts";
 import type { Logger } from "../ports.ts";
 import { getLive, getLog, getMetrics, getReady, getStatus, putLeader } from "./cluster-routes.ts";
+import { Arrivals } from "./arrivals.ts";
 import { Exchange, type Host, type ReplicaView } from "./exchange.ts";
 import { deleteKey, getKey, keyPrefix, putKey } from "./kv-routes.ts";
 import { defaultHttpLimits, type HttpLimits } from "./limits.ts";
@@ -62,9 +63,11 @@ const keyRoute = `${keyPrefix}key`;
  */
 export function createApp(options: AppOptions): Hono<{ Bindings: Bindings }> {
   const { replica, machine, metrics } = options;
+  const limits = { ...defaultHttpLimits, ...options.limits };
   const host: Host = {
     ...options,
-    limits: { ...defaultHttpLimits, ...options.limits },
+    limits,
+    arrivals: new Arrivals(limits.bodyTimeoutMs),
     metrics: () =>
       metrics.text({
         status: () => replica.status(),

@@ -46,20 +46,15 @@ function saidLength(header: string | null): number | null {
 }
 
 /** @throws {Refusal} 408 where `reading` takes too long, 400 where the body breaks off. */
-function inTime<T>(host: Host, reading: Promise<T>): Promise<T> {
-  const { bodyTimeoutMs } = host.limits;
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => {
-      reject(new Refusal("request_timeout", `the body took more than ${bodyTimeoutMs} ms`));
-    }, bodyTimeoutMs);
-    reading.then((bytes) => {
-      clearTimeout(timer);
-      resolve(bytes);
-    }, () => {
-      clearTimeout(timer);
-      reject(badRequest("the body broke off"));
-    });
-  });
+async function inTime<T>({ arrivals, limits }: Host, reading: Promise<T>): Promise<T> {
+  let bytes: T | "late";
+  try {
+    bytes = await arrivals.within(reading, "late" as const);
+  } catch {
+    throw badRequest("the body broke off");
+  }
+  if (bytes !== "late") return bytes;
+  throw new Refusal("request_timeout", `the body took more than ${limits.bodyTimeoutMs} ms`);
 }
 
 type Reader = ReadableStreamDefaultReader<Uint8Array>;

@@ -5,6 +5,7 @@ import type { KvMachine } from "../kv/machine.ts";
 import type { KvResult } from "../kv/result.ts";
 import type { Logger } from "../ports.ts";
 import type { Applied, HealthCheck, ReplicaStatus } from "../replica.ts";
+import type { Arrivals } from "./arrivals.ts";
 import type { HttpLimits } from "./limits.ts";
 import { problemOf, refusalOf } from "./problem.ts";
 import { cborType, jsonType, nodeHeader, problemType, revisionHeader, termHeader } from "./wire.ts";
@@ -51,6 +52,8 @@ export interface Host {
   readonly onDefect: (error: Error) => void;
   /** The text of `/metrics`. */
   readonly metrics: () => Promise<string>;
+  /** Bodies that are arriving. */
+  readonly arrivals: Arrivals;
   /** Requests open now, of those that are bounded. */
   open: number;
   /** Bytes that the bodies arriving now may come to. */

@@ -31,6 +31,7 @@ import {
 } from "../adapters/peer-wire.ts";
 import { MalformedBytes, PeerUnreachable } from "../errors.ts";
 import type { PeerHandler } from "../ports.ts";
+import { Arrivals } from "./arrivals.ts";
 import { problem } from "./problem.ts";
 import type { ProblemCode } from "./wire.ts";
 
@@ -65,6 +66,7 @@ const NO_BYTES = new Uint8Array(0);
 export function raftRoutes(options: RaftRoutesOptions): Hono {
   const { authenticator, limits } = options;
   const app = new Hono();
+  const arrivals = new Arrivals(limits.bodyTimeoutMs);
   const inflight: Record<PeerLane, number> = { control: 0, append: 0, forward: 0, snapshot: 0 };
 
   for (const type of peerTypes) {
@@ -77,7 +79,7 @@ export function raftRoutes(options: RaftRoutesOptions): Hono {
       inflight[lane]++;
       try {
         const { bodyBytesMax } = limits.wire;
-        const body = await readBody(c.req.raw, bodyBytesMax, limits.bodyTimeoutMs);
+        const body = await readBody(c.req.raw, bodyBytesMax, arrivals);
         if (body === "too_large") {
           return problemFrom(
             options,
@@ -202,25 +204,17 @@ function checkEnds(
   }
 }
 
-/** Reads a body of at most `bytesMax`, and gives up after `timeoutMs`. */
+/** Reads a body of at most `bytesMax`. */
 async function readBody(
   request: Request,
   bytesMax: number,
-  timeoutMs: number,
+  arrivals: Arrivals,
 ): Promise<Uint8Array<ArrayBuffer> | "too_large" | "timed_out" | "broken"> {
   const length = request.headers.get("content-length");
   // A server hands on no more than the length announced, so one call may read it all.
   if (length !== null && !(Number(length) <= bytesMax)) return "too_large";
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const timeout = new Promise<"timed_out">((resolve) => {
-    timer = setTimeout(() => resolve("timed_out"), timeoutMs);
-  });
   const reading = length === null ? readStream(request, bytesMax) : readWhole(request, bytesMax);
-  try {
-    return await Promise.race([reading, timeout]);
-  } finally {
-    clearTimeout(timer);
-  }
+  return await arrivals.within(reading, "timed_out" as const);
 }
 
 async function readWhole(
