@@ -125,10 +125,11 @@ export const boundMutants: readonly Mutant[] = [
 
 /** Commands and snapshots of the store. */
 export const storeMutants: readonly Mutant[] = [
-  mutant("content-type-forgotten", "a restored snapshot gives every value the default type", {
-    file: "src/kv/snapshot.ts",
-    find: `      const contentType = type ?? defaultContentType;`,
-    replace: `      const contentType = defaultContentType;`,
+  mutant("content-type-forgotten", "every value is read back with the default type", {
+    file: "src/kv/page.ts",
+    find: `      contentType: contentTypeAt(bytes, at),`,
+    replace:
+      `      contentType: contentTypeAt(bytes, at).replace(/.+/, "application/octet-stream"),`,
   }),
   mutant("first-condition-only", "only a command's first condition has to hold", {
     file: machine,
