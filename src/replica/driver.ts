@@ -132,7 +132,13 @@ export class Driver<Result> {
   async receiveChunk(chunk: SnapshotChunk): Promise<SnapshotChunkReply> {
     this.assertRunning();
     if (chunk.term < this.raft.term) return { offset: 0, refused: true };
-    return await this.#applier.receiver.onChunk(chunk);
+    try {
+      return await this.#applier.receiver.onChunk(chunk);
+    } catch (error) {
+      // What a sync failed on no later sync writes: the next life writes the part anew before it believes it.
+      if (error instanceof DiskFailure) this.#haltWith(error);
+      throw error;
+    }
   }
 
   /** @throws {NotApplied} `not_ready` when halted or stopped. */

@@ -63,6 +63,8 @@ export interface Settings {
   /** Wraps a node's log, to make it fail. */
   readonly wal?: (id: string, wal: Wal) => Wal;
   readonly observer?: ReplicaObserver;
+  /** Wraps a node's snapshots, to make them fail. */
+  readonly snapshots?: (store: SnapshotStore) => SnapshotStore;
 }
 
 export class TestCluster {
@@ -155,7 +157,7 @@ export class TestCluster {
       },
       wal: wrap === undefined ? wal : wrap(id, wal),
       recovered,
-      snapshots: disk.snapshots,
+      snapshots: this.#settings.snapshots?.(disk.snapshots) ?? disk.snapshots,
       transport: this.network.transport(id),
       clock,
       machine: new KvMachine(),

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { DiskFailure, NotApplied, OutcomeUnknown } from "../../src/errors.ts";
-import type { Wal } from "../../src/ports.ts";
+import type { SnapshotStore, Wal } from "../../src/ports.ts";
 import { put, silent, TestCluster, until } from "./cluster.ts";
 
 async function withCluster(cluster: TestCluster, test: () => Promise<void>): Promise<void> {
@@ -35,6 +35,33 @@ describe("a replica", () => {
       await leader.read("lease", 2000);
       assert.equal(cluster.value("n1", "a"), "1");
       assert.equal(leader.stalenessMs(), 0);
+    });
+  });
+
+  it("halts when a received snapshot can't be synced, and doesn't try that again", async () => {
+    const failing = (store: SnapshotStore): SnapshotStore => ({
+      latest: () => store.latest(),
+      write: (meta, chunks) => store.write(meta, chunks),
+      read: () => store.read(),
+      openFile: () => store.openFile(),
+      install: (meta) => store.install(meta),
+      stage: async (identity) => {
+        const staged = await store.stage(identity);
+        staged.finish = () => Promise.reject(new DiskFailure("no sync"));
+        return staged;
+      },
+    });
+    const cluster = new TestCluster(1, { snapshots: failing });
+    await withCluster(cluster, async () => {
+      const { id, term } = (await cluster.leader()).status();
+      const chunk = { from: "n2", to: id, term, index: 9, snapshotTerm: term, size: 1, offset: 0 };
+      const replica = cluster.replica(id);
+      await assert.rejects(
+        replica.receiveChunk({ ...chunk, bytes: Uint8Array.of(1) }),
+        DiskFailure,
+      );
+      assert.equal(replica.health().live[0]?.detail, "halted");
+      assert.equal((await replica.halted).message, "no sync");
     });
   });
 
