@@ -156,9 +156,6 @@ interface Call {
   readonly reject: (error: PeerUnreachable) => void;
 }
 
-/** Late by this much at most, a request without an answer has failed. */
-const sweepMs = 10;
-
 /** The transport of one process. */
 export class SimTransport implements Transport {
   readonly #network: Network;
@@ -167,7 +164,8 @@ export class SimTransport implements Transport {
   readonly #clock: Clock;
   readonly #peers: ReadonlyMap<string, Endpoint>;
   readonly #calls = new Set<Call>();
-  #sweeping = false;
+  #expiresAt = Infinity;
+  #disarm: () => void = () => {};
   #closed = false;
 
   constructor(
@@ -251,7 +249,7 @@ export class SimTransport implements Transport {
       this.#calls.add(call);
       this.#network.trace.mixBytes(body);
       this.#network.carry(this.#self, to, () => this.#arrived(call, handle), copies);
-      this.#sweepLater();
+      this.#expireLater(call.deadline);
     });
   }
 
@@ -288,19 +286,26 @@ export class SimTransport implements Transport {
     this.#network.carry(call.to, this.#self, arrive, copies);
   }
 
-  #sweepLater(): void {
-    if (this.#sweeping) return;
-    this.#sweeping = true;
-    this.#clock.timer(this.#clock.now() + sweepMs, () => {
-      this.#sweeping = false;
+  /** One timer, for the earliest deadline. */
+  #expireLater(deadline: number): void {
+    if (deadline >= this.#expiresAt) return;
+    this.#expiresAt = deadline;
+    this.#disarm();
+    this.#disarm = this.#clock.timer(deadline, () => {
+      this.#expiresAt = Infinity;
       const now = this.#clock.now();
+      let next = Infinity;
       for (const call of this.#calls) {
-        if (call.deadline > now) continue;
-        this.#calls.delete(call);
-        this.#network.probes.reached("request timed out");
-        call.reject(new PeerUnreachable(`${call.to.id}: no answer in time`, true));
+        if (call.deadline > now) next = Math.min(next, call.deadline);
+        else this.#expire(call);
       }
-      if (this.#calls.size > 0) this.#sweepLater();
+      if (next < Infinity) this.#expireLater(next);
     });
+  }
+
+  #expire(call: Call): void {
+    this.#calls.delete(call);
+    this.#network.probes.reached("request timed out");
+    call.reject(new PeerUnreachable(`${call.to.id}: no answer in time`, true));
   }
 }
