@@ -31,6 +31,8 @@ export class Oracles {
   readonly #logs = new Map<string, WalModel>();
   readonly #duties = new Map<string, DiskDuties>();
   readonly #leaders = new Map<number, string>();
+  /** The latest term that had a leader when the last entry was found to be committed. */
+  #committedBy = 0;
   /** Who voted for a candidate in a term. */
   readonly #voters = new Map<string, Set<string>>();
   readonly #chains = new Map<string, number>();
@@ -81,6 +83,8 @@ export class Oracles {
     this.#isElected(id, term);
     this.duties(id).led();
     this.onLeader(term);
+    // A candidate that slept finds its votes when others have led and committed since: it needn't have that.
+    if (term <= this.#committedBy) return;
     const { index, crc } = this.reference.last;
     if (index < log.firstIndex) return;
     const own = log.crcAt(index);
@@ -145,7 +149,9 @@ export class Oracles {
     if (!this.log(id).holds(entry.index, entry.crc)) {
       this.fail(`${id} applied ${entry.index}@${entry.term}, which its own disk doesn't hold`);
     }
-    if (isNew) this.#checkCommitted(id, entry);
+    if (!isNew) return;
+    this.#committedBy = Math.max(...this.#leaders.keys());
+    this.#checkCommitted(id, entry);
     this.duties(id).applied();
   }
 
