@@ -3,8 +3,9 @@
  * query may pass through anything that takes percent-encoded text for UTF-8.
  *
  * Segments `.` and `..` (and `%2e`) are part of a key here. Clients that build a URL as browsers do, `fetch` among
- * them, resolve such segments before they send anything, and Bun's server does on arrival: there `/v1/kv/a/../b` is
- * the key `b`. Deno's server, and Node's (whose adapter hands in the raw target), deliver them as they were sent.
+ * them, resolve such segments before they send anything. Deno's server, and Node's (whose adapter hands in the raw
+ * target), deliver them as they were sent; Bun's resolves them on arrival, and `runtimes/bun.ts` hands in the target
+ * that it has put together again.
  */
 import type { Key } from "../kv/key.ts";
 import { badRequest, tooLarge } from "./problem.ts";
