@@ -53,6 +53,8 @@ export class Network {
   onSend: (message: Message) => void = () => {};
   /** And when a request arrives. */
   onArrive: (message: Message) => void = () => {};
+  /** And of each request, how many milliseconds its sender waits for the reply, lost or not. */
+  onWait: (from: string, to: string, timeoutMs: number) => void = () => {};
   readonly world: World;
   readonly trace: Trace;
   readonly probes: Probes;
@@ -244,6 +246,7 @@ export class SimTransport implements Transport {
     if (this.#closed || to === undefined || this.#self.life !== this.#life) {
       return Promise.reject(new PeerUnreachable(`${id}: this node is stopping`, false));
     }
+    this.#network.onWait(this.#self.id, id, timeoutMs);
     return new Promise((resolve, reject) => {
       const call = { to, deadline: this.#clock.now() + timeoutMs, copies, resolve, reject };
       this.#calls.add(call);

@@ -31,7 +31,9 @@ export class Oracles {
   readonly #logs = new Map<string, WalModel>();
   readonly #duties = new Map<string, DiskDuties>();
   readonly #leaders = new Map<number, string>();
-  /** The latest term that had a leader when the last entry was found to be committed. */
+  /** The latest term that has had a leader. */
+  #latestTerm = 0;
+  /** The one when the last entry was found to be committed. */
   #committedBy = 0;
   /** Who voted for a candidate in a term. */
   readonly #voters = new Map<string, Set<string>>();
@@ -150,7 +152,7 @@ export class Oracles {
       this.fail(`${id} applied ${entry.index}@${entry.term}, which its own disk doesn't hold`);
     }
     if (!isNew) return;
-    this.#committedBy = Math.max(...this.#leaders.keys());
+    this.#committedBy = this.#latestTerm;
     this.#checkCommitted(id, entry);
     this.duties(id).applied();
   }
@@ -187,6 +189,7 @@ export class Oracles {
 
   #leads(id: string, term: number): void {
     const known = this.#leaders.get(term);
+    this.#latestTerm = Math.max(this.#latestTerm, term);
     if (known === undefined) this.#leaders.set(term, id);
     else if (known !== id) this.fail(`${known} and ${id} both lead term ${term}`);
   }

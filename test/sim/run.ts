@@ -116,8 +116,7 @@ class Run implements Simulation {
       duplicates: 0,
     };
     const majority = this.#healMajority();
-    const scale = Math.max(1, options.electionTimeoutMs / electionTimeoutDefaultMs);
-    const bound = recoveryUs * scale + (options.faults.has("slowDisk") ? stalledUs : 0);
+    const bound = this.#recoveryUs + (options.faults.has("slowDisk") ? stalledUs : 0);
     const served = new Set<string>();
     void this.#probe(majority, served);
     while (oracles.failure === null && !this.#agree(majority, served)) {
@@ -139,6 +138,10 @@ class Run implements Simulation {
       if (replica === null || machine === null) continue;
       this.oracles.state(id, replica.status().applied, machine.store, "always");
     }
+  }
+
+  get #recoveryUs(): number {
+    return recoveryUs * Math.max(1, this.options.electionTimeoutMs / electionTimeoutDefaultMs);
   }
 
   /** Whatever was asked of a node that still runs has had its answer, or gets it soon: nothing is kept for ever. */
@@ -164,6 +167,11 @@ class Run implements Simulation {
       trace.mix(sequence * 16 + (owner?.number ?? 15));
     };
     oracles.onLeader = (term) => questionLeases(this, term);
+    // A cluster that is healed right after a loss has to recover in its time.
+    network.onWait = (from, to, timeoutMs) => {
+      if (timeoutMs * 1000 <= this.#recoveryUs) return;
+      oracles.fail(`${from} waits ${timeoutMs} ms for a reply of ${to} that may be lost`);
+    };
     network.onArrive = (message) => {
       if (trace.print !== null) trace.note(message.to, () => `gets ${messageText(message)}`);
     };
