@@ -31,14 +31,6 @@ export class OrderedMap<Value> {
     this.#tree = tree;
   }
 
-  get size(): number {
-    return this.#tree.size;
-  }
-
-  get(key: Key): Value | undefined {
-    return this.#tree.get(key);
-  }
-
   set(key: Key, value: Value): void {
     this.#tree.set(key, value);
   }
@@ -46,13 +38,6 @@ export class OrderedMap<Value> {
   /** Whether `key` was there. */
   delete(key: Key): boolean {
     return this.#tree.delete(key);
-  }
-
-  /** How many were there. */
-  deleteRange({ start, end }: KeyRange): number {
-    if (end !== null) return start < end ? this.#tree.deleteRange(start, end, false) : 0;
-    const last = this.#tree.maxKey();
-    return last === undefined || last < start ? 0 : this.#tree.deleteRange(start, last, true);
   }
 
   /** The pair of the last key that is not behind `key`. */

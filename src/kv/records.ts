@@ -60,18 +60,14 @@ export class Records {
   /** What became of `key` so far, without its value. */
   past(key: Key): Past | undefined {
     const [, page] = this.#pageOf(key);
-    const found = page.search(key);
-    if (found < 0) return undefined;
-    return {
-      created: page.created(found),
-      revision: page.revision(found),
-      version: page.version(found),
-    };
+    return pastIn(page, page.search(key));
   }
 
-  set(key: Key, draft: Draft): void {
+  /** Puts in place of what `key` holds what `draftOf` makes of its past. */
+  set(key: Key, draftOf: (past: Past | undefined) => Draft): void {
     const [bound, page] = this.#pageOf(key);
     const found = page.search(key);
+    const draft = draftOf(pastIn(page, found));
     const isLast = ~found === page.count;
     const changed = page.with(this.#owner, found, key, draft);
     if (found < 0) this.#size++;
@@ -188,4 +184,14 @@ export class Records {
     this.#pages.set(left[0], joined);
     return true;
   }
+}
+
+/** Of what a search found. */
+function pastIn(page: Page, found: number): Past | undefined {
+  if (found < 0) return undefined;
+  return {
+    created: page.created(found),
+    revision: page.revision(found),
+    version: page.version(found),
+  };
 }

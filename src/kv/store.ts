@@ -59,11 +59,16 @@ export class Store {
 
   /** Keeps a copy of `value`. */
   put(key: Key, value: Uint8Array, contentType: string): Past {
-    const before = this.#records.past(key);
     const revision = this.#next();
-    const created = before?.created ?? revision;
-    const version = (before?.version ?? 0) + 1;
-    this.#records.set(key, { value, contentType, created, revision, version });
+    let created = revision;
+    let version = 1;
+    this.#records.set(key, (past) => {
+      if (past !== undefined) {
+        created = past.created;
+        version = past.version + 1;
+      }
+      return { value, contentType, created, revision, version };
+    });
     return { created, revision, version };
   }
 

@@ -39,7 +39,10 @@ function assertSame(records: Records, model: Model, random: Random): void {
 }
 
 function put(records: Records, key: string, value: Uint8Array, revision = 1): void {
-  records.set(key, { value, contentType: "text/plain", created: 1, revision, version: revision });
+  records.set(
+    key,
+    () => ({ value, contentType: "text/plain", created: 1, revision, version: revision }),
+  );
 }
 
 const all = { start: "", end: null };
@@ -56,7 +59,11 @@ describe("records", () => {
         const choice = random(100);
         if (choice < 65) {
           const draft = draftOf(random, i);
-          records.set(key, draft);
+          records.set(key, (past) => {
+            assert.equal(past?.version, model.get(key)?.version);
+            assert.equal(past?.created, model.get(key)?.created);
+            return draft;
+          });
           model.set(key, draft);
         } else if (choice < 90) {
           assert.equal(records.delete(key), model.delete(key));
@@ -114,7 +121,7 @@ describe("records", () => {
   it("lie in pages of bounded size, but for values that are larger", () => {
     const random = randomFrom(7);
     const records = Records.empty();
-    for (let i = 1; i < 2000; i++) records.set(keyOf(random), draftOf(random, i));
+    for (let i = 1; i < 2000; i++) records.set(keyOf(random), () => draftOf(random, i));
     for (const run of records.runs()) {
       assert.ok(run.length <= pageBytes || run.length === lengthAt(run, 0));
     }
