@@ -4,6 +4,7 @@ import { type CborLimits, decodeCbor } from "../cbor.ts";
 import { MalformedBytes } from "../errors.ts";
 import type { Exchange, Host } from "./exchange.ts";
 import { badRequest, Refusal, tooLarge } from "./problem.ts";
+import { type Reader, readStream } from "./stream.ts";
 import { textOf } from "./text.ts";
 import { cborType } from "./wire.ts";
 
@@ -28,7 +29,7 @@ export async function readBody({ host, request }: Exchange, bytesMax: number): P
     const bytes = reader === undefined
       ? new Uint8Array(await inTime(host, request.arrayBuffer()))
       : await inTime(host, readStream(reader, bytesMax));
-    if (bytes === "too large") {
+    if (bytes === "too_large") {
       await drain(host, reader);
       throw tooLarge("the body", bytesMax);
     }
@@ -55,25 +56,6 @@ async function inTime<T>({ arrivals, limits }: Host, reading: Promise<T>): Promi
   }
   if (bytes !== "late") return bytes;
   throw new Refusal("request_timeout", `the body took more than ${limits.bodyTimeoutMs} ms`);
-}
-
-type Reader = ReadableStreamDefaultReader<Uint8Array>;
-
-async function readStream(reader: Reader, bytesMax: number): Promise<Uint8Array | "too large"> {
-  const pieces: Uint8Array[] = [];
-  let length = 0;
-  for (let read = await reader.read(); !read.done; read = await reader.read()) {
-    length += read.value.length;
-    if (length > bytesMax) return "too large";
-    pieces.push(read.value);
-  }
-  const bytes = new Uint8Array(length);
-  let at = 0;
-  for (const piece of pieces) {
-    bytes.set(piece, at);
-    at += piece.length;
-  }
-  return bytes;
 }
 
 /** Throws away what still comes, within bounds. What is left then is the server's: cancelling would cut the answer off. */

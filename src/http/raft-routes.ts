@@ -33,6 +33,7 @@ import { MalformedBytes, PeerUnreachable } from "../errors.ts";
 import type { PeerHandler } from "../ports.ts";
 import { Arrivals } from "./arrivals.ts";
 import { problem } from "./problem.ts";
+import { readStream } from "./stream.ts";
 import type { ProblemCode } from "./wire.ts";
 
 export interface RaftRoutesLimits {
@@ -213,7 +214,7 @@ async function readBody(
   const length = request.headers.get("content-length");
   // A server hands on no more than the length announced, so one call may read it all.
   if (length !== null && !(Number(length) <= bytesMax)) return "too_large";
-  const reading = length === null ? readStream(request, bytesMax) : readWhole(request, bytesMax);
+  const reading = length === null ? readUnsaid(request, bytesMax) : readWhole(request, bytesMax);
   return await arrivals.within(reading, "timed_out" as const);
 }
 
@@ -229,26 +230,17 @@ async function readWhole(
   }
 }
 
-async function readStream(
+async function readUnsaid(
   request: Request,
   bytesMax: number,
 ): Promise<Uint8Array<ArrayBuffer> | "too_large" | "broken"> {
-  const chunks: Uint8Array[] = [];
-  let length = 0;
+  const reader = request.body?.getReader();
+  if (reader === undefined) return new Uint8Array();
   try {
-    for await (const chunk of request.body ?? []) {
-      length += chunk.length;
-      if (length > bytesMax) return "too_large";
-      chunks.push(chunk);
-    }
+    const body = await readStream(reader, bytesMax);
+    if (body === "too_large") await reader.cancel();
+    return body;
   } catch {
     return "broken";
   }
-  const body = new Uint8Array(length);
-  let at = 0;
-  for (const chunk of chunks) {
-    body.set(chunk, at);
-    at += chunk.length;
-  }
-  return body;
 }

@@ -230,7 +230,8 @@ function minus(a: number, b: number): number {
   return (a - b) >>> 0;
 }
 
-function holds(condition: Condition, current: number): boolean {
+/** `current` is the key's revision, 0 where it is absent. */
+export function holds(condition: Condition, current: number): boolean {
   switch (condition.type) {
     case "exists":
       return current !== 0;

@@ -3,6 +3,7 @@
  * several keys (lists, range deletes) are given as one part for each key, all of the same number.
  */
 import type { Condition } from "../../src/kv/command.ts";
+import { holds } from "./reference.ts";
 
 export type Value = string | number;
 
@@ -146,17 +147,4 @@ function mayHold(register: Register, conditions: readonly Condition[]): boolean 
 
 function holdAll(conditions: readonly Condition[], current: number): boolean {
   return conditions.every((condition) => holds(condition, current));
-}
-
-function holds(condition: Condition, current: number): boolean {
-  switch (condition.type) {
-    case "exists":
-      return current !== 0;
-    case "absent":
-      return current === 0;
-    case "revision":
-      return current !== 0 && condition.revisions.includes(current);
-    case "notRevision":
-      return current === 0 || !condition.revisions.includes(current);
-  }
 }
