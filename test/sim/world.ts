@@ -1,7 +1,9 @@
 /**
  * Simulated time: a queue of events in order of (time, sequence), run one by one. Between two of them every promise
  * that can be settled is: each runs in a macrotask of its own, before which all three runtimes drain their microtasks.
- * So how many ticks an `await` takes in which engine changes nothing. Time is whole microseconds, and jumps.
+ * So how many ticks an `await` takes in which engine changes nothing, as long as no two things that one event sets off
+ * draw from one stream: what must not race waits for an event of its own, or for `onSettled`. Time is whole
+ * microseconds, and jumps.
  */
 
 /** Who has to be running for an event to happen. A new life begins with each process. */
