@@ -13,6 +13,7 @@
  */
 import { DataDirectoryRefused } from "../errors.ts";
 import type { File, FileSystem } from "../ports.ts";
+import { fail, MemoryFile } from "./memory-file.ts";
 import { Inode, survival } from "./memory-inode.ts";
 
 export type MemoryOperation =
@@ -47,16 +48,6 @@ export interface MemoryFileSystemOptions {
   readonly random?: () => number;
   /** Bytes that all files together may have. */
   readonly capacity?: number;
-}
-
-/** As the system's errors: `code` is what a program looks at. */
-class SystemError extends Error {
-  override readonly name = "SystemError";
-  readonly code: string;
-  constructor(code: string, call: string) {
-    super(`${code}: ${call}`);
-    this.code = code;
-  }
 }
 
 /** Lets the call numbered `number` fail once or for good (it and all after it), or crash. */
@@ -195,9 +186,21 @@ export class MemoryFileSystem implements FileSystem {
     return [...this.#live.keys()].sort();
   }
 
-  /** A file's bytes, as they are. */
+  /** Bytes of all files. */
+  get used(): number {
+    let bytes = 0;
+    for (const inode of this.#live.values()) bytes += inode.live.length;
+    return bytes;
+  }
+
+  /** A file's bytes, as they are: a copy. */
   peek(path: string): Uint8Array {
-    return (this.#live.get(path) ?? fail("ENOENT", `peek ${path}`)).live.bytes().slice();
+    return this.view(path).slice();
+  }
+
+  /** A file's bytes as long as nobody writes to it. */
+  view(path: string): Uint8Array {
+    return (this.#live.get(path) ?? fail("ENOENT", `no ${path}`)).live.bytes();
   }
 
   /** Puts a file there, durable at once: how a test corrupts, swaps and resurrects. */
@@ -223,7 +226,7 @@ export class MemoryFileSystem implements FileSystem {
   clone(): MemoryFileSystem {
     const copy = new MemoryFileSystem({ random: this.#random, capacity: this.capacity });
     for (const directory of this.#directories) copy.#directories.add(directory);
-    for (const path of this.paths()) copy.poke(path, this.peek(path));
+    for (const path of this.paths()) copy.poke(path, this.view(path));
     return copy;
   }
 
@@ -258,8 +261,7 @@ export class MemoryFileSystem implements FileSystem {
   /** @internal */
   checkCapacity(growth: number): void {
     if (this.capacity === Infinity || growth <= 0) return;
-    const used = [...this.#live.values()].reduce((sum, inode) => sum + inode.live.length, 0);
-    if (used + growth > this.capacity) fail("ENOSPC", "write");
+    if (this.used + growth > this.capacity) fail("ENOSPC", "write");
   }
 
   /** @internal What a failed sync leaves behind. */
@@ -278,72 +280,8 @@ interface DirectoryChange {
   readonly apply: (names: Map<string, Inode>) => void;
 }
 
-class MemoryFile implements File {
-  readonly #fs: MemoryFileSystem;
-  readonly #path: string;
-  readonly #inode: Inode;
-  readonly #life: number;
-  #open = true;
-
-  constructor(fs: MemoryFileSystem, path: string, inode: Inode) {
-    this.#fs = fs;
-    this.#path = path;
-    this.#inode = inode;
-    this.#life = fs.life;
-  }
-
-  async read(offset: number, length: number): Promise<Uint8Array> {
-    return await this.#perform("read", () => {
-      return this.#inode.live.bytes().slice(offset, offset + length);
-    });
-  }
-
-  async writev(buffers: readonly Uint8Array[], offset: number): Promise<void> {
-    const write = () => {
-      let at = offset;
-      const end = buffers.reduce((sum, buffer) => sum + buffer.length, offset);
-      this.#fs.checkCapacity(end - this.#inode.live.length);
-      for (const buffer of buffers) {
-        this.#inode.write(buffer, at);
-        at += buffer.length;
-      }
-    };
-    await this.#perform("write", write, write);
-  }
-
-  async datasync(): Promise<void> {
-    const failed = () => this.#inode.crash(this.#fs.survival, "keepCache");
-    await this.#perform("datasync", () => this.#inode.sync(), failed);
-  }
-
-  async truncate(length: number): Promise<void> {
-    await this.#perform("truncate", () => {
-      this.#fs.checkCapacity(length - this.#inode.live.length);
-      this.#inode.truncate(length);
-    });
-  }
-
-  async size(): Promise<number> {
-    return await this.#perform("size", () => this.#inode.live.length);
-  }
-
-  async close(): Promise<void> {
-    this.#open = false;
-  }
-
-  async #perform<T>(operation: MemoryOperation, effect: () => T, partial?: () => void): Promise<T> {
-    if (this.#life !== this.#fs.life) fail("ECRASHED", `${operation} ${this.#path}`);
-    if (!this.#open) fail("EBADF", `${operation} ${this.#path}`);
-    return await this.#fs.perform(operation, this.#path, effect, partial);
-  }
-}
-
 function parent(path: string): string {
   const slash = path.lastIndexOf("/");
   if (slash < 0) return ".";
   return slash === 0 ? "/" : path.slice(0, slash);
-}
-
-function fail(code: string, call: string): never {
-  throw new SystemError(code, call);
 }

@@ -7,6 +7,11 @@ export class Inode {
   readonly #disk = new Content();
   #unsynced: ((disk: Content, survives: () => boolean) => void)[] = [];
 
+  /** Makes room at once for what is about to be written in pieces, up to `length`. */
+  reserve(length: number): void {
+    this.live.reserve(length);
+  }
+
   /** Takes a copy of `bytes`. */
   write(bytes: Uint8Array, offset: number): void {
     const copy = bytes.slice();
@@ -30,6 +35,7 @@ export class Inode {
 
   /** All changes are on the disk. */
   sync(): void {
+    this.#disk.reserve(this.live.length);
     for (const change of this.#unsynced) change(this.#disk, everything);
     this.#unsynced = [];
   }
@@ -61,13 +67,16 @@ class Content {
   }
 
   truncate(length: number): void {
-    if (length > this.#bytes.length) {
-      const grown = new Uint8Array(Math.max(length, 2 * this.#bytes.length));
-      grown.set(this.bytes());
-      this.#bytes = grown;
-    }
+    if (length > this.#bytes.length) this.reserve(Math.max(length, 2 * this.#bytes.length));
     this.#bytes.fill(0, length, Math.max(length, this.length));
     this.length = length;
+  }
+
+  reserve(length: number): void {
+    if (length <= this.#bytes.length) return;
+    const grown = new Uint8Array(length);
+    grown.set(this.bytes());
+    this.#bytes = grown;
   }
 }
 

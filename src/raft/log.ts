@@ -68,10 +68,10 @@ export class RaftLog {
     return { entries: this.#entries.slice(start, end), bytes };
   }
 
-  /** The first index from which on the entries up to `to` have at most `bytesMax` record bytes together. */
-  firstWithin(to: Index, bytesMax: number): Index {
+  /** The first index, `from` at the least, from which on the entries up to `to` have at most `bytesMax` record bytes. */
+  firstWithin(from: Index, to: Index, bytesMax: number): Index {
     let first = to + 1;
-    for (let bytes = 0; first > this.firstIndex; first--) {
+    for (let bytes = 0; first > Math.max(from, this.firstIndex); first--) {
       bytes += this.entry(first - 1)?.record.byteLength ?? 0;
       if (bytes > bytesMax) break;
     }

@@ -56,8 +56,8 @@ export function onSnapshotted(core: Core, meta: SnapshotMeta, now: Millis): void
     here?.term === meta.term && here.crc === meta.crc,
     `snapshot ${meta.index} of term ${meta.term} is not of our log`,
   );
-  const affordable = core.log.firstWithin(meta.index, core.limits.trailingBytesMax);
-  core.compact(meta, Math.max(firstNeeded(core, meta, now), affordable));
+  const needed = firstNeeded(core, meta, now);
+  core.compact(meta, core.log.firstWithin(needed, meta.index, core.limits.trailingBytesMax));
 }
 
 /**

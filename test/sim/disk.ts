@@ -101,16 +101,12 @@ export class SimDisk implements FileSystem {
 
   /** Leaves no more than this many bytes of room; infinite: enough. */
   limitRoom(bytes: number): void {
-    const used = this.#memory.paths().reduce(
-      (sum, path) => sum + this.#memory.peek(path).length,
-      0,
-    );
-    this.#memory.capacity = used + bytes;
+    this.#memory.capacity = this.#memory.used + bytes;
   }
 
-  /** All files as they are, in order of their paths; what is not durable of them included. */
+  /** All files as they are, in order of their paths, as long as nobody writes; what is not durable of them included. */
   files(): ReadonlyMap<string, Uint8Array> {
-    return new Map(this.#memory.paths().map((path) => [path, this.#memory.peek(path)]));
+    return new Map(this.#memory.paths().map((path) => [path, this.#memory.view(path)]));
   }
 
   powerCut(): void {
@@ -127,7 +123,7 @@ export class SimDisk implements FileSystem {
 
   /** Flips a bit or zeroes a sector of a file at rest, the process being down. Says where. */
   damage(random: Random): string {
-    const paths = this.#memory.paths().filter((path) => this.#memory.peek(path).length > 0);
+    const paths = this.#memory.paths().filter((path) => this.#memory.view(path).length > 0);
     if (!paths.some((path) => path.endsWith("identity.json"))) return "nothing, being blank";
     const path = random.pick(paths);
     const sound = this.#memory.clone();

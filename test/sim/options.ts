@@ -128,11 +128,22 @@ export function drawOptions(seed: bigint, overrides: Overrides = {}): SimOptions
       reads: random.pick([0.1, 0.5, 0.5, 0.9]),
     },
   };
-  const { clients, thinkMs } = overrides;
-  const load = { ...options.load };
-  if (clients !== undefined) load.clients = clients;
-  if (thinkMs !== undefined) load.thinkMs = thinkMs;
-  return { ...options, load };
+  const { clients = options.load.clients, thinkMs = calm(options.load) } = overrides;
+  return { ...options, load: { ...options.load, clients, thinkMs } };
+}
+
+/** Operations, and bytes of values, that the clients of a run begin in a second: at most about so many. */
+const operationsPerSecond = 80;
+const bytesPerSecond = 65_536;
+
+/**
+ * The pause between two operations of a client, long enough that a run's time goes into schedules: what is found is
+ * found by how things meet, and hardly by how many bytes are copied meanwhile. Values are drawn by their octave: their
+ * mean is about an eighth of the largest.
+ */
+function calm({ clients, thinkMs, valueBytesMax }: SimOptions["load"]): number {
+  const rate = Math.min(operationsPerSecond, bytesPerSecond / (valueBytesMax / 8));
+  return Math.max(thinkMs, Math.round(1000 * clients / rate));
 }
 
 /** What is strong together, and rarely meets where everything else goes wrong as well. */

@@ -117,7 +117,7 @@ describe("the simulator", () => {
   it("finds a defect, and makes the run that shows it smaller", async () => {
     // A log that is asked to hold more than a crash leaves of it: lies about syncs are a defect of the disk.
     const overrides: Overrides = { nodes: 3, seconds: 30, faults: new Set(["loss", "powerCuts"]) };
-    const result = await simulate(7n, { ...overrides, lyingDisk: true });
+    const result = await simulate(9n, { ...overrides, lyingDisk: true });
     assert.notEqual(result.failure, null);
     const smaller = await shrink(result, { ...overrides, lyingDisk: true }, () => {});
     assert.notEqual(smaller.result.failure, null);
