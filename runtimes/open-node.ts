@@ -334,7 +334,10 @@ async function stopNode(node: {
   });
   await Promise.race([door.close(), late]);
   clearTimeout(timer);
-  await replica.stop();
-  await server.close(stopLimits.closeTimeoutMs);
-  await storage.release();
+  try {
+    await replica.stop();
+    await server.close(stopLimits.closeTimeoutMs);
+  } finally {
+    await storage.release();
+  }
 }

@@ -139,10 +139,8 @@ export class Replica<Result> implements PeerHandler {
 
   /** How old this node's own state is at most, in whole milliseconds; null before the first contact with a quorum. */
   stalenessMs(): number | null {
-    this.#driver.compareClocks();
-    const now = this.#parts.clock.now();
-    const at = this.#driver.raft.freshAt(now, this.#driver.appliedIndex);
-    return at === null ? null : Math.max(0, Math.ceil(now - at));
+    const { ageMs } = this.#driver;
+    return ageMs === null ? null : Math.ceil(ageMs);
   }
 
   status(): ReplicaStatus {

@@ -28,6 +28,7 @@ export class Trio {
           electionTimeoutMs: 500 + at * 10_000,
           heartbeatIntervalMs: 50,
           maxClockDrift: 0.1,
+          maxClockJumpMs: 20,
           limits: { ...raftLimits, trailingEntries: 100 },
           random: () => 0,
           seal: sealEntry,

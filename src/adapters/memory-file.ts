@@ -1,17 +1,46 @@
 /** An open file of `memory-fs.ts`. */
 import type { File } from "../ports.ts";
-import type { MemoryFileSystem, MemoryOperation } from "./memory-fs.ts";
 import type { Inode } from "./memory-inode.ts";
+
+export type MemoryOperation =
+  | "open"
+  | "read"
+  | "write"
+  | "datasync"
+  | "truncate"
+  | "size"
+  | "rename"
+  | "remove"
+  | "list"
+  | "makeDirectory"
+  | "syncDirectory"
+  | "lock";
+
+/** What a file asks of its file system. */
+export interface FileHost {
+  /** Which life of the process it is. */
+  readonly life: number;
+  /** What a failed sync leaves behind. */
+  readonly survival: () => boolean;
+  /** @throws where the disk has no room for so many bytes more. */
+  checkCapacity(growth: number): void;
+  perform<T>(
+    operation: MemoryOperation,
+    path: string,
+    effect: () => T,
+    partial?: () => void,
+  ): Promise<T>;
+}
 
 /** {@link File} in memory. */
 export class MemoryFile implements File {
-  readonly #fs: MemoryFileSystem;
+  readonly #fs: FileHost;
   readonly #path: string;
   readonly #inode: Inode;
   readonly #life: number;
   #open = true;
 
-  constructor(fs: MemoryFileSystem, path: string, inode: Inode) {
+  constructor(fs: FileHost, path: string, inode: Inode) {
     this.#fs = fs;
     this.#path = path;
     this.#inode = inode;

@@ -13,22 +13,10 @@
  */
 import { DataDirectoryRefused } from "../errors.ts";
 import type { File, FileSystem } from "../ports.ts";
-import { fail, MemoryFile } from "./memory-file.ts";
+import { fail, MemoryFile, type MemoryOperation } from "./memory-file.ts";
 import { Inode, survival } from "./memory-inode.ts";
 
-export type MemoryOperation =
-  | "open"
-  | "read"
-  | "write"
-  | "datasync"
-  | "truncate"
-  | "size"
-  | "rename"
-  | "remove"
-  | "list"
-  | "makeDirectory"
-  | "syncDirectory"
-  | "lock";
+export type { MemoryOperation };
 
 /** One call of the port, counted from 1. */
 export interface MemoryCall {

@@ -67,14 +67,14 @@ class Content {
   }
 
   truncate(length: number): void {
-    if (length > this.#bytes.length) this.reserve(Math.max(length, 2 * this.#bytes.length));
+    this.reserve(length);
     this.#bytes.fill(0, length, Math.max(length, this.length));
     this.length = length;
   }
 
   reserve(length: number): void {
     if (length <= this.#bytes.length) return;
-    const grown = new Uint8Array(length);
+    const grown = new Uint8Array(Math.max(length, 2 * this.#bytes.length));
     grown.set(this.bytes());
     this.#bytes = grown;
   }

@@ -123,7 +123,7 @@ function becomeLeader(core: Core, now: Millis): void {
     since: now,
     firstIndex,
     progress: new Map(peers.map((id) => [id, new Progress(firstIndex)])),
-    lease: new Lease(leaseDuration(options.electionTimeoutMs, options.maxClockDrift)),
+    lease: new Lease(leaseDuration(options)),
     uncommittedBytes: 0,
     heartbeatDue: peers.length === 0 ? Infinity : now + options.heartbeatIntervalMs,
     quorumCheckDue: now + options.electionTimeoutMs,

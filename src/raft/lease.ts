@@ -8,16 +8,20 @@
  * the heartbeat at the time of sending or later. So from the *sending* on, the office is safe while the voter's clock
  * advances by E. Rates differ from true time by at most the fraction d: the voter's clock may gain, needing only
  * E / (1 + d) of true time, while the leader's may lose, showing (1 − d) of it. The leader may thus count on
- * E × (1 − d) / (1 + d) of its own milliseconds.
+ * E × (1 − d) / (1 + d) of its own milliseconds, less those for which its clock may have stood still without anybody
+ * noticing (a virtual machine that was suspended).
  *
  * The one way around sticky votes is a transfer, which therefore voids the lease until another term; a jump of the
  * clock voids what was confirmed before it.
  */
+import type { RaftOptions } from "./step.ts";
 import type { Millis } from "./types.ts";
 
 /** How long a lease lasts on the leader's clock, from the sending of the round that it rests on. */
-export function leaseDuration(electionTimeoutMs: number, maxClockDrift: number): number {
-  return electionTimeoutMs * (1 - maxClockDrift) / (1 + maxClockDrift);
+export function leaseDuration(
+  { electionTimeoutMs, maxClockDrift, maxClockJumpMs }: RaftOptions,
+): number {
+  return electionTimeoutMs * (1 - maxClockDrift) / (1 + maxClockDrift) - maxClockJumpMs;
 }
 
 export class Lease {

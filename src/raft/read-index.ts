@@ -98,7 +98,7 @@ function sendRound(core: Core, office: Leadership, now: Millis): void {
   office.waitingReads = [];
   const leaderCommit = core.commit;
   const certain = leaderCommit >= office.firstIndex && office.confirmedSentAt > -Infinity;
-  const ageMs = certain ? now - office.confirmedSentAt : 0;
+  const ageMs = certain ? now - office.confirmedSentAt + core.options.maxClockJumpMs : 0;
   for (const [peer, progress] of office.progress) {
     const commit = Math.min(progress.match, core.commit);
     const acknowledged = certain ? progress.round : 0;

@@ -111,6 +111,8 @@ export interface RaftOptions {
   readonly heartbeatIntervalMs: number;
   /** Clocks' rates differ by at most this fraction (0–0.5); shortens the lease. */
   readonly maxClockDrift: number;
+  /** The host may not notice that its clock stood still for so many milliseconds; shortens the lease, lengthens ages. */
+  readonly maxClockJumpMs: number;
   readonly limits: RaftLimits;
   /** Uniform in [0, 1). */
   readonly random: () => number;

@@ -102,9 +102,9 @@ export class Applier<Result> {
     return meta;
   }
 
-  /** Waits for a snapshot under way. */
+  /** Waits for a snapshot under way; whoever took it is told where it fails. */
   async idle(): Promise<void> {
-    await this.#snapshotting;
+    await this.#snapshotting?.catch(() => {});
   }
 
   #isDue(snapshotIndex: Index): boolean {

@@ -12,6 +12,7 @@ import { Raft } from "../raft/mod.ts";
 import type { Answer, Effects, Persist, RaftEvent } from "../raft/step.ts";
 import type { Entry, Index, SnapshotMeta } from "../raft/types.ts";
 import { Applier, type ApplierListener } from "./applier.ts";
+import { clockJumpMs, ClockWatch } from "./clock-watch.ts";
 import { Inbox } from "./inbox.ts";
 import type { ReplicaParts } from "./parts.ts";
 import { sendSnapshot } from "./snapshot-transfer.ts";
@@ -27,8 +28,6 @@ export interface DriverListener<Result> extends ApplierListener<Result> {
 
 /** Requests from peers that may await their reply at a time. */
 const inboxMax = 4096;
-/** Clocks that disagree by more than this, in milliseconds, mean a suspended process or a set clock. */
-const clockJumpMs = 250;
 
 /** How long after the first look an overdue write may still turn out to have ended, in milliseconds. */
 const overdueGraceMs = 1000;
@@ -40,6 +39,7 @@ export class Driver<Result> {
   readonly #parts: ReplicaParts<Result>;
   readonly #inbox = new Inbox(inboxMax);
   readonly #applier: Applier<Result>;
+  readonly #clocks: ClockWatch;
   readonly #events: RaftEvent[] = [];
   /** Writes that are not durable yet: when each was handed to the WAL, oldest first. */
   readonly #writing: { readonly seq: number; readonly at: number }[] = [];
@@ -51,7 +51,6 @@ export class Driver<Result> {
   #timer: { readonly at: number; readonly cancel: () => void } | null = null;
   #overdue: { readonly seq: number; readonly seenAt: number } | null = null;
   #seenOffice = "";
-  #clockOffset = 0;
   /** Non-null while a received snapshot is put in place: what goes to the disk behind it waits here, in order. */
   #held: (() => void)[] | null = null;
 
@@ -59,6 +58,7 @@ export class Driver<Result> {
     this.#parts = parts;
     this.raft = raft;
     this.#applier = applier;
+    this.#clocks = new ClockWatch(parts.clock);
     this.halted = new Promise((resolve) => this.#halt = resolve);
   }
 
@@ -71,7 +71,8 @@ export class Driver<Result> {
     const birth = { index: 0, term: 0, crc: 0, configuration: options.birth };
     const snapshot = snapshots.latest() ?? birth;
     const applier = await Applier.open(parts, snapshot);
-    const raft = new Raft(options.raft, { ...recovered, snapshot });
+    const raftOptions = { ...options.raft, maxClockJumpMs: clockJumpMs };
+    const raft = new Raft(raftOptions, { ...recovered, snapshot });
     return new Driver(parts, raft, applier);
   }
 
@@ -94,8 +95,6 @@ export class Driver<Result> {
   start(listener: DriverListener<Result>): void {
     this.#listener = listener;
     this.#state = "running";
-    const { clock } = this.#parts;
-    this.#clockOffset = clock.wallNow() - clock.now();
     this.step({ type: "applied", index: this.#applier.index });
   }
 
@@ -149,7 +148,7 @@ export class Driver<Result> {
   /** Steps the core, and through all that follows from it, one event at a time. */
   step(event: RaftEvent): void {
     // Before anything else after a suspension: what was timed so far must not answer it.
-    if (!this.#draining && this.#clockJumped()) this.#events.push({ type: "clockJumped" });
+    if (!this.#draining && this.#clocks.jumped()) this.#events.push({ type: "clockJumped" });
     this.#events.push(event);
     if (this.#draining) return;
     this.#draining = true;
@@ -306,18 +305,13 @@ export class Driver<Result> {
     return now - this.#overdue.seenAt > overdueGraceMs;
   }
 
-  /** To be called before anything is told that rests on time alone. */
-  compareClocks(): void {
-    if (this.#clockJumped()) this.step({ type: "clockJumped" });
-  }
-
-  /** Whether the wall clock left the monotonic one since the last look: the process may have been suspended. */
-  #clockJumped(): boolean {
-    const { clock } = this.#parts;
-    const offset = clock.wallNow() - clock.now();
-    const jumped = Math.abs(offset - this.#clockOffset) > clockJumpMs;
-    this.#clockOffset = offset;
-    return jumped;
+  /** How old the state machine's state is at most, in milliseconds; null where that is not known. */
+  get ageMs(): number | null {
+    if (this.#clocks.jumped()) this.step({ type: "clockJumped" });
+    const now = this.#parts.clock.now();
+    const at = this.raft.freshAt(now, this.#applier.index);
+    if (at === null) return null;
+    return at >= now ? 0 : now - at + Math.max(0, this.#clocks.gainedMs());
   }
 
   #noticeOffice(): void {

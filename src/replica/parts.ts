@@ -14,7 +14,7 @@ import type { Configuration } from "../raft/types.ts";
 
 /** How a replica behaves; times in milliseconds, sizes in bytes. */
 export interface ReplicaOptions {
-  readonly raft: RaftOptions;
+  readonly raft: Omit<RaftOptions, "maxClockJumpMs">;
   readonly clusterId: string;
   /** Who forms the cluster, where the disk holds none. */
   readonly birth: Configuration;

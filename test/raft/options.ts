@@ -5,6 +5,7 @@ import type { Configuration, NodeId, RaftLimits, RaftOptions } from "../../src/r
 export const electionTimeoutMs = 150;
 export const heartbeatIntervalMs = 50;
 export const maxClockDrift = 0.1;
+export const maxClockJumpMs = 5;
 
 export interface ClusterOptions {
   readonly voters: readonly NodeId[];
@@ -46,6 +47,7 @@ export function raftOptionsOf(id: NodeId, position: number, options: ClusterOpti
     electionTimeoutMs,
     heartbeatIntervalMs,
     maxClockDrift,
+    maxClockJumpMs,
     limits: { ...defaultLimits, ...options.limits },
     random: (options.random ?? inOrder)(position),
     seal: sealEntry,

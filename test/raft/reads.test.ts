@@ -5,10 +5,15 @@ import type { Answer, Effects, NodeId, ReadLevel } from "../../src/raft/mod.ts";
 import type { Cluster } from "./cluster.ts";
 import { accept, clear, clusterOf, deliver, grant, hear, heartbeat, sent } from "./hand.ts";
 import { status, theOnly } from "./hand.ts";
-import { electionTimeoutMs, heartbeatIntervalMs, maxClockDrift } from "./options.ts";
+import {
+  electionTimeoutMs,
+  heartbeatIntervalMs,
+  maxClockDrift,
+  maxClockJumpMs,
+} from "./options.ts";
 
 const three = ["a", "b", "c"];
-const leaseMs = electionTimeoutMs * (1 - maxClockDrift) / (1 + maxClockDrift);
+const leaseMs = electionTimeoutMs * (1 - maxClockDrift) / (1 + maxClockDrift) - maxClockJumpMs;
 
 /** Collects what a cluster's nodes answer to reads, by the read's id. */
 class Reads {

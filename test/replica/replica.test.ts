@@ -13,6 +13,18 @@ async function withCluster(cluster: TestCluster, test: () => Promise<void>): Pro
   }
 }
 
+/** All of a store, to be changed in part. */
+function passing(store: SnapshotStore): SnapshotStore {
+  return {
+    latest: () => store.latest(),
+    write: (meta, chunks) => store.write(meta, chunks),
+    read: () => store.read(),
+    openFile: () => store.openFile(),
+    install: (meta) => store.install(meta),
+    stage: (identity) => store.stage(identity),
+  };
+}
+
 describe("a replica", () => {
   it("applies a follower's write at the leader and reads it on another follower", async () => {
     const cluster = new TestCluster(3);
@@ -40,11 +52,7 @@ describe("a replica", () => {
 
   it("halts when a received snapshot can't be synced, and doesn't try that again", async () => {
     const failing = (store: SnapshotStore): SnapshotStore => ({
-      latest: () => store.latest(),
-      write: (meta, chunks) => store.write(meta, chunks),
-      read: () => store.read(),
-      openFile: () => store.openFile(),
-      install: (meta) => store.install(meta),
+      ...passing(store),
       stage: async (identity) => {
         const staged = await store.stage(identity);
         staged.finish = () => Promise.reject(new DiskFailure("no sync"));
@@ -62,6 +70,39 @@ describe("a replica", () => {
       );
       assert.equal(replica.health().live[0]?.detail, "halted");
       assert.equal((await replica.halted).message, "no sync");
+    });
+  });
+
+  it("closes its log where a snapshot under way fails while it stops", async () => {
+    const begun = Promise.withResolvers<void>();
+    const failed = Promise.withResolvers<void>();
+    const failing = (store: SnapshotStore): SnapshotStore => ({
+      ...passing(store),
+      write: async () => {
+        begun.resolve();
+        await failed.promise;
+        throw new DiskFailure("no sync");
+      },
+    });
+    let closed = 0;
+    const counting = (_: string, wal: Wal): Wal => ({
+      append: (write) => wal.append(write),
+      compactBefore: (index) => wal.compactBefore(index),
+      close: () => {
+        closed++;
+        return wal.close();
+      },
+    });
+    const settings = { snapshots: failing, wal: counting, snapshotEntries: 2 };
+    const cluster = new TestCluster(1, settings);
+    await withCluster(cluster, async () => {
+      const leader = await cluster.leader();
+      for (const value of ["1", "2", "3"]) await leader.propose(put("a", value), 2000);
+      await begun.promise;
+      const stopped = leader.stop();
+      failed.resolve();
+      await stopped;
+      assert.equal(closed, 1);
     });
   });
 

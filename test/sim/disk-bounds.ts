@@ -97,7 +97,7 @@ function excess(machine: Machine, oracles: Oracles): string | null {
   }
   const firstKept = duties.firstKept(trailingEntries);
   if (firstIndex < firstKept) return `keeps entries from ${firstIndex} on, not from ${firstKept}`;
-  const useless = uselessSegments(files, firstIndex);
+  const useless = machine.damaged ? [] : uselessSegments(files, firstIndex);
   if (useless.length > duties.uselessMax) {
     return `keeps ${useless.length} segments that end before ${firstIndex}: ${useless.join()}`;
   }

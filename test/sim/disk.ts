@@ -88,6 +88,7 @@ export class SimDisk implements FileSystem {
   readonly #memory: MemoryFileSystem;
   readonly #parts: DiskParts;
   #damaged: Damage | null = null;
+  #hurt = false;
 
   constructor(parts: DiskParts) {
     this.#parts = parts;
@@ -97,6 +98,11 @@ export class SimDisk implements FileSystem {
 
   get calls(): number {
     return this.#memory.calls;
+  }
+
+  /** Whether a call failed, was slow or was short of room since the last restart: what may end a process. */
+  get hurt(): boolean {
+    return this.#hurt;
   }
 
   /** Leaves no more than this many bytes of room; infinite: enough. */
@@ -118,6 +124,7 @@ export class SimDisk implements FileSystem {
   }
 
   restart(): void {
+    this.#hurt = false;
     this.#memory.restart();
   }
 
@@ -215,12 +222,9 @@ export class SimDisk implements FileSystem {
     }
     const { syncFails, readFails, slowMs } = this.faults;
     const isSync = call.operation === "datasync" || call.operation === "syncDirectory";
-    const fails = call.operation === "datasync"
-      ? syncFails
-      : call.operation === "read"
-      ? readFails
-      : 0;
+    const fails = isSync ? syncFails : call.operation === "read" ? readFails : 0;
     const verdict = fails > 0 && random.chance(fails) ? "fail" : "proceed";
+    this.#hurt ||= verdict === "fail" || slowMs > 0 || this.#memory.capacity < Infinity;
     if (verdict === "fail") this.onFault(`${call.operation} of ${call.path} fails`);
     // Each call ends in an event of its own, also where it takes no time: what goes on from it must not race, tick by
     // tick of an `await`, with what else the same event set off.

@@ -146,6 +146,15 @@ export class History {
       : null;
   }
 
+  /** What is wrong with saying at `at` that a state at `revision` is at most `stalenessMs` old; null where it is true. */
+  wrongAge(revision: number, stalenessMs: number, at: number): string | null {
+    const age = stalenessMs * 1000 / (1 - this.#drift) ** 2 + stalenessGraceUs;
+    const least = this.#oracles.reference.revisionAt(at - age);
+    return revision < least
+      ? `is at revision ${revision}, said to be ${stalenessMs} ms old, and ${least} was applied before that`
+      : null;
+  }
+
   #wrongRead(operation: Operation, response: Extract<Response, { type: "read" }>): string | null {
     const { request, floor } = operation;
     if (request.type === "write") return "a write was answered as a read";
@@ -154,11 +163,8 @@ export class History {
     if (request.consistency === "stale") {
       if (stalenessMs !== null) {
         this.#probes.reached("stale read with a known age");
-        const age = stalenessMs * 1000 / (1 - this.#drift) ** 2 + stalenessGraceUs;
-        const least = reference.revisionAt(at - age);
-        if (revision < least) {
-          return `is at revision ${revision}, said to be ${stalenessMs} ms old, and ${least} was applied before that`;
-        }
+        const wrong = this.wrongAge(revision, stalenessMs, at);
+        if (wrong !== null) return wrong;
       }
     } else {
       this.#floor = Math.max(this.#floor, revision);

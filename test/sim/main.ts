@@ -18,6 +18,7 @@ class Totals {
   readonly probes: Probes = new Probes();
   readonly failed: bigint[] = [];
   readonly #startedAt = performance.now();
+  readonly #jobs: number;
   runs = 0;
   #simulated = 0;
   #operations = 0;
@@ -25,6 +26,10 @@ class Totals {
   #faults = 0;
   #slowest = { seconds: 0, seed: 0n };
   #printedAt = performance.now();
+
+  constructor(jobs: number) {
+    this.#jobs = jobs;
+  }
 
   add(run: RunSummary): void {
     this.runs++;
@@ -48,19 +53,25 @@ class Totals {
   }
 
   line(): string {
-    const rate = Math.round(this.#simulated / this.seconds);
     return `${this.runs} seeds, ${this.failed.length} failed, ${
       Math.round(this.#simulated)
-    } simulated s in ` +
-      `${
-        this.seconds.toFixed(1)
-      } s (${rate} a second), ${this.#operations} operations, ${this.#faults} faults, ` +
-      `${this.#events} events`;
+    } simulated s in ${this.seconds.toFixed(1)} s, ${this.#operations} operations, ` +
+      `${this.#faults} faults, ${this.#events} events`;
+  }
+
+  /** How fast it went, and with what load. */
+  #speed(): string {
+    const perSimulated = (count: number): string => (count / this.#simulated).toFixed(1);
+    return `speed: ${
+      (this.#simulated / this.seconds).toFixed(1)
+    } simulated s a second, ${this.#jobs} at a time, each with ${
+      perSimulated(this.#operations)
+    } operations and ${perSimulated(this.#events)} events`;
   }
 
   report(): string {
     const { seconds, seed } = this.#slowest;
-    return `${this.line()}\nslowest recovery: ${
+    return `${this.line()}\n${this.#speed()}\nslowest recovery: ${
       seconds.toFixed(1)
     } s (seed ${seed})\nprobes:\n${this.probes.report()}`;
   }
@@ -115,8 +126,8 @@ async function explain(result: RunResult, { overrides, ...args }: SimArguments):
 }
 
 async function run(args: SimArguments): Promise<number> {
-  const totals = new Totals();
-  console.log(`commit ${sources()}, from seed ${args.seed}, ${args.jobs} at a time`);
+  const totals = new Totals(args.seeds === 1 ? 1 : args.jobs);
+  console.log(`commit ${sources()}, from seed ${args.seed}`);
   await (args.seeds === 1 ? runOne(args, totals) : runMany(args, totals));
   console.log(`\n${totals.report()}`);
   const { failed, runs } = totals;

@@ -29,6 +29,7 @@ export class Nemesis {
   readonly #means: UsurperMeans = {
     cutAll: (pairs, us) => this.#cutAll(pairs, us),
     transfer: (from, to, random) => this.#transfer(from, to, random),
+    suspend: (machine, us, random) => void this.#pause(machine, us, "clockStands", random),
     later: (us, act) => this.#later(us, act),
   };
   #stopped = false;
@@ -132,7 +133,7 @@ export class Nemesis {
       case "pauses":
         return this.#pause(machine, random.whole(1, 10 * electionUs), "clockRuns", random);
       case "suspends":
-        return this.#pause(machine, 400_000 + random.below(10 * electionUs), "clockStands", random);
+        return this.#pause(machine, random.scaled(5000, 10 * electionUs), "clockStands", random);
       case "usurpers":
         return usurp({ ...this.#parts, ...this.#means }, random);
       case "wallSteps":
@@ -248,7 +249,8 @@ export class Nemesis {
     if (!machine.up || machine.paused) return false;
     const { life } = machine;
     const back = random.below(second);
-    void machine.stop().then(() => machine.startLater(back));
+    const startAgain = (): void => machine.startLater(back);
+    void machine.stop().then(startAgain, startAgain);
     this.#parts.world.after(10 * second, () => {
       if (machine.life !== life) return;
       machine.end("signal");

@@ -11,7 +11,7 @@ import { clockRate, MachineClock } from "./clock.ts";
 import { SimDisk } from "./disk.ts";
 import { type Endpoint, type Network, SimTransport } from "./network.ts";
 import type { Request, Response } from "./operation.ts";
-import { drawSettings, type FaultKind, type Settings, type SimOptions } from "./options.ts";
+import { drawSettings, type Settings, type SimOptions } from "./options.ts";
 import type { Oracles } from "./oracles.ts";
 import type { Probes } from "./probes.ts";
 import { Random } from "./random.ts";
@@ -34,16 +34,6 @@ export interface Simulation {
 const directory = "/data";
 /** From a process's end by its own decision to the next start, in microseconds. */
 const restartAfterUs = 300_000;
-/** Any of these may make a disk call fail. */
-const failingDisks: readonly FaultKind[] = [
-  "slowDisk",
-  "syncFailures",
-  "fullDisk",
-  "readErrors",
-  "snapshotFlips",
-  "damage",
-  "misdirectedWrites",
-];
 
 export class Machine implements Endpoint {
   readonly id: string;
@@ -60,6 +50,8 @@ export class Machine implements Endpoint {
   damageable = false;
   /** It was elected. */
   onElected: () => void = () => {};
+  /** It tells a client that asks now how old its state is, which is at `revision`. */
+  onAge: (revision: number, stalenessMs: number) => void = () => {};
   readonly #sim: Simulation;
   readonly #random: Random;
   readonly #peers: ReadonlyMap<string, Endpoint>;
@@ -195,7 +187,7 @@ export class Machine implements Endpoint {
 
   /** The process ended itself, or refused to start. */
   #exited(error: unknown): void {
-    const { oracles, options, probes } = this.#sim;
+    const { oracles, probes } = this.#sim;
     const starting = this.#state === "starting";
     this.#ended(`ends: ${String(error)}`);
     this.disk.kill();
@@ -207,7 +199,7 @@ export class Machine implements Endpoint {
       return;
     }
     const isDisk = error instanceof DiskFailure &&
-      failingDisks.some((kind) => options.faults.has(kind));
+      (this.disk.hurt || this.#flipped || this.#damaged);
     if (!isDisk && !(error instanceof CorruptData && this.#flipped)) {
       oracles.fail(`${this.id} ${starting ? "does not start" : "halts"}: ${String(error)}`);
     }
@@ -225,6 +217,7 @@ export class Machine implements Endpoint {
       probes,
       alive: () => life === this.life,
       note: (text) => this.note(text),
+      onRestore: (revision) => this.#restores(revision),
     };
     if (options.faults.has("otherSettings")) {
       probes.reached("fault: otherSettings");
@@ -315,6 +308,14 @@ export class Machine implements Endpoint {
       proposalEnded: () => {},
       snapshotWritten: () => {},
     };
+  }
+
+  /** A client that asks just now is told the age of the state that still stands, not of the one on its way into it. */
+  #restores(revision: number): void {
+    const stalenessMs = this.replica?.stalenessMs() ?? null;
+    if (stalenessMs === null) return;
+    this.#sim.probes.reached("age told while a snapshot is restored");
+    this.onAge(revision, stalenessMs);
   }
 
   #leads(replica: Replica<KvResult>, term: number): void {

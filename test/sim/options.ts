@@ -132,8 +132,7 @@ export function drawOptions(seed: bigint, overrides: Overrides = {}): SimOptions
   return { ...options, load: { ...options.load, clients, thinkMs } };
 }
 
-/** Operations, and bytes of values, that the clients of a run begin in a second: at most about so many. */
-const operationsPerSecond = 80;
+/** Bytes of values that the clients of a run put or read in a second: at most about so many. */
 const bytesPerSecond = 65_536;
 
 /**
@@ -142,7 +141,7 @@ const bytesPerSecond = 65_536;
  * mean is about an eighth of the largest.
  */
 function calm({ clients, thinkMs, valueBytesMax }: SimOptions["load"]): number {
-  const rate = Math.min(operationsPerSecond, bytesPerSecond / (valueBytesMax / 8));
+  const rate = bytesPerSecond / (valueBytesMax / 8);
   return Math.max(thinkMs, Math.round(1000 * clients / rate));
 }
 
@@ -150,6 +149,7 @@ function calm({ clients, thinkMs, valueBytesMax }: SimOptions["load"]): number {
 const focuses: readonly (readonly FaultKind[])[] = [
   ["drift", "usurpers"],
   ["delay", "usurpers"],
+  ["suspends", "usurpers"],
   ["regicide", "loss", "delay"],
   ["crashAtCall", "powerCuts", "fullDisk"],
   ["transfers", "clogs", "suspends"],

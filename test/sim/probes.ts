@@ -10,6 +10,7 @@ const happenings = [
   "lease read answered",
   "linearizable read on a follower",
   "stale read with a known age",
+  "age told while a snapshot is restored",
   "write forwarded",
   "write refused for overload",
   "write refused as nothing that will ever be",

@@ -167,6 +167,12 @@ class Run implements Simulation {
       trace.mix(sequence * 16 + (owner?.number ?? 15));
     };
     oracles.onLeader = (term) => questionLeases(this, term);
+    for (const machine of this.machines) {
+      machine.onAge = (revision, stalenessMs) => {
+        const wrong = this.history.wrongAge(revision, stalenessMs, world.now);
+        if (wrong !== null) oracles.fail(`${machine.id} ${wrong}`);
+      };
+    }
     // A cluster that is healed right after a loss has to recover in its time.
     network.onWait = (from, to, timeoutMs) => {
       if (timeoutMs * 1000 <= this.#recoveryUs) return;

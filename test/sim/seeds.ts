@@ -42,11 +42,12 @@ function inThread(
   const worker = new Worker(new URL("./seed-worker.ts", import.meta.url), {
     workerData: overrides,
   });
+  let seed: bigint | null = null;
   const ended = new Promise<void>((resolve, reject) => {
     let watchdog: ReturnType<typeof setTimeout> | undefined;
     const give = (): void => {
       clearTimeout(watchdog);
-      const seed = next();
+      seed = next();
       if (seed === null) return resolve();
       worker.postMessage(seed);
       watchdog = setTimeout(() => {
@@ -57,7 +58,9 @@ function inThread(
       onSummary(run);
       give();
     });
-    worker.on("error", reject);
+    worker.on("error", (error) => {
+      reject(new Error(`seed ${seed} broke the simulator: ${String(error)}`, { cause: error }));
+    });
     give();
   });
   return ended.finally(() => void worker.terminate());

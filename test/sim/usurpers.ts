@@ -10,6 +10,7 @@ export interface UsurperMeans {
   /** Cuts directions for a time, in microseconds. */
   readonly cutAll: (pairs: readonly (readonly [string, string])[], us: number) => boolean;
   readonly transfer: (from: Machine, to: Machine, random: Random) => boolean;
+  readonly suspend: (machine: Machine, us: number, random: Random) => void;
   /** Unless the faults have ended by then. */
   readonly later: (us: number, act: () => void) => void;
 }
@@ -21,7 +22,7 @@ type Scene = NemesisParts & UsurperMeans;
  * its memory that it promised the leader a lease, or measures it by the wrong clock, elects another one within it.
  */
 export function usurp(scene: Scene, random: Random): boolean {
-  const { machines, options, cutAll, later, transfer } = scene;
+  const { machines, options, cutAll, later, suspend, transfer } = scene;
   const leader = machines.find((machine) => machine.replica?.status().role === "leader");
   const [slowest] = machines.toSorted((a, b) => a.clock.rate - b.clock.rate);
   if (leader === undefined || slowest === undefined) return false;
@@ -34,6 +35,10 @@ export function usurp(scene: Scene, random: Random): boolean {
   const away = ({ id }: Machine) => [[leader.id, id], [id, leader.id]] as const;
   cutAll(deaf.flatMap(away), deafUs + 3 * electionUs);
   later(deafUs, () => {
+    // By its clock the lease lasts on; by that of whoever is elected meanwhile it is over.
+    if (options.faults.has("suspends")) {
+      suspend(leader, Math.round(random.between(0, 2) * electionUs), random);
+    }
     if (random.chance(0.5)) cutAll(followers.flatMap(away), 3 * electionUs);
     else answerLate(scene, leader, followers, random);
     for (const follower of random.chance(0.5) ? followers : []) {

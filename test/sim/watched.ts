@@ -23,6 +23,8 @@ export interface Watch {
   readonly probes: Probes;
   readonly alive: () => boolean;
   readonly note: (text: () => string) => void;
+  /** A snapshot is about to take the place of a state at `revision`. */
+  readonly onRestore: (revision: number) => void;
 }
 
 export class WatchedWal implements Wal {
@@ -86,7 +88,8 @@ export class WatchedMachine implements StateMachine<KvResult> {
   }
 
   async restore(chunks: AsyncIterable<Uint8Array>): Promise<void> {
-    const { id, oracles, alive, note, probes } = this.#watch;
+    const { id, oracles, alive, note, probes, onRestore } = this.#watch;
+    if (alive()) onRestore(this.#inner.store.revision);
     await this.#inner.restore(chunks);
     const meta = this.#snapshots.latest();
     if (!alive() || meta === null) return;

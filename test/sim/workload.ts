@@ -178,7 +178,7 @@ export class Workload {
     if (random.chance(load.reads)) {
       const levels: readonly Consistency[] = leaseReads
         ? ["linearizable", "lease", "lease", "stale"]
-        : ["linearizable", "linearizable", "stale"];
+        : ["linearizable", "linearizable", "lease", "stale"];
       const consistency = random.pick(levels);
       if (random.chance(0.8)) return { type: "get", key: this.#key(), consistency };
       return {

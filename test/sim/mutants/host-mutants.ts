@@ -4,6 +4,7 @@ import { type Mutant, mutant } from "./mutant.ts";
 const directory = "src/adapters/data-directory.ts";
 const transfers = "src/replica/snapshot-transfer.ts";
 const applier = "src/replica/applier.ts";
+const clocks = "src/replica/clock-watch.ts";
 const driver = "src/replica/driver.ts";
 const files = "src/adapters/file-snapshots.ts";
 const machine = "src/kv/machine.ts";
@@ -199,14 +200,21 @@ export const hostMutants: readonly Mutant[] = [
     replace: `    if (applied >= 0) this.#end(id, batch, "readable");`,
   }),
   mutant("suspension-unnoticed", "nobody compares the clocks", {
-    file: driver,
-    find: `    const jumped = Math.abs(offset - this.#clockOffset) > clockJumpMs;`,
-    replace: `    const jumped = Math.abs(offset - this.#clockOffset) > clockJumpMs * Infinity;`,
+    file: clocks,
+    find: `    const jumped = Math.abs(gained) > clockJumpMs;`,
+    replace: `    const jumped = Math.abs(gained) > clockJumpMs * Infinity;`,
+  }),
+  mutant("short-suspensions-unnoticed", "clocks may part by a quarter of a second", {
+    file: clocks,
+    find: `    const jumped = Math.abs(gained) > clockJumpMs;
+    if (jumped || gained < 0) this.#least += gained;`,
+    replace: `    const jumped = Math.abs(gained) > 250;
+    this.#least += gained;`,
   }),
   mutant("fresh-as-of-acceptance", "the age told is that of a snapshot on its way into the state", {
-    file: replica,
-    find: `    const at = this.#driver.raft.freshAt(now, this.#driver.appliedIndex);`,
-    replace: `    const at = this.#driver.raft.freshAt(now);`,
+    file: driver,
+    find: `    const at = this.raft.freshAt(now, this.#applier.index);`,
+    replace: `    const at = this.raft.freshAt(now);`,
   }),
   mutant("lost-offer-waited-for", "the reply to a snapshot's offer is waited for, though lost", {
     file: transfers,

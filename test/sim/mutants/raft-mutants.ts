@@ -267,8 +267,9 @@ export const readMutants: readonly Mutant[] = [
   ),
   mutant("lease-without-drift-bound", "a lease lasts an election timeout, whatever the clocks", {
     file: lease,
-    find: `  return electionTimeoutMs * (1 - maxClockDrift) / (1 + maxClockDrift);`,
-    replace: `  return electionTimeoutMs + 0 * maxClockDrift;`,
+    find:
+      `  return electionTimeoutMs * (1 - maxClockDrift) / (1 + maxClockDrift) - maxClockJumpMs;`,
+    replace: `  return electionTimeoutMs + 0 * (maxClockDrift + maxClockJumpMs);`,
   }),
   mutant("lease-kept-over-transfer", "a lease goes on while leadership is handed over", {
     file: transfer,
