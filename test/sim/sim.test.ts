@@ -5,6 +5,7 @@ import { describe, it } from "node:test";
 import { promisify } from "node:util";
 import { readArguments, seedAfter, seedOf } from "./arguments.ts";
 import { commit } from "./commit.ts";
+import { keptSeeds } from "./kept.ts";
 import { drawOptions, type Overrides } from "./options.ts";
 import { probeNames, Probes } from "./probes.ts";
 import { Random } from "./random.ts";
@@ -21,33 +22,6 @@ const seedElsewhere = 20_261_121n;
 const seedsOfCommit = 40;
 /** Among them some that once gave different traces, where two steps of one event raced each other. */
 const determinismSeeds = [7, 10, 14, 23, 77, 300, 301, 305];
-
-/**
- * Seeds that failed once, as the simulator draws today: where it changes, they are found again by planting the defect.
- * The time is just beyond the one at which they fail with it.
- */
-const failedOnce: readonly { seed: bigint; seconds: number; found: string }[] = [
-  {
-    seed: 99n,
-    seconds: 60,
-    found: "a machine that slept told its state's age by a clock that had stood still",
-  },
-  {
-    seed: 155n,
-    seconds: 60,
-    found: "a flipped bit in identity.json made another first configuration",
-  },
-  {
-    seed: 29n,
-    seconds: 60,
-    found: "the age told was that of a snapshot still on its way into the state",
-  },
-  {
-    seed: 943n,
-    seconds: 8,
-    found: "an identity's name that was in the system's cache only went with a power cut",
-  },
-];
 
 async function holds(seed: bigint, overrides: Overrides): Promise<RunResult> {
   const result = await simulate(seed, overrides);
@@ -108,7 +82,7 @@ describe("the simulator", () => {
     assert.equal(taken, seedsOfCommit);
   });
 
-  for (const { seed, seconds, found } of failedOnce) {
+  for (const { seed, seconds, found } of keptSeeds) {
     it(`holds for seed ${seed}, which found that ${found}`, async () => {
       await holds(seed, { seconds });
     });

@@ -1,0 +1,53 @@
+/**
+ * Seeds that show today what once was found. Where the simulator draws otherwise than it did, they are found again by
+ * planting the defect: `sim:mutants` says which no longer fail with theirs.
+ */
+
+export interface KeptSeed {
+  readonly seed: bigint;
+  /** Simulated; just beyond the time at which it fails with the defect. */
+  readonly seconds: number;
+  /** What it found. */
+  readonly found: string;
+  /** The planted defect's name; null where it is none of those that are planted. */
+  readonly defect: string | null;
+}
+
+export const keptSeeds: readonly KeptSeed[] = [
+  {
+    seed: 10n,
+    seconds: 60,
+    found: "a machine that slept told its state's age by a clock that had stood still",
+    defect: "suspension-unnoticed",
+  },
+  {
+    seed: 72n,
+    seconds: 60,
+    found: "sleeps of less than a quarter of a second were never noticed, and outlived a lease",
+    defect: "short-suspensions-unnoticed",
+  },
+  {
+    seed: 155n,
+    seconds: 60,
+    found: "a flipped bit in identity.json made another first configuration",
+    defect: "identity-unchecked",
+  },
+  {
+    seed: 14n,
+    seconds: 60,
+    found: "the age told was that of a snapshot still on its way into the state",
+    defect: "fresh-as-of-acceptance",
+  },
+  {
+    seed: 3n,
+    seconds: 60,
+    found: "a received snapshot whose sync failed was synced again and believed",
+    defect: "received-snapshot-unsynced",
+  },
+  {
+    seed: 943n,
+    seconds: 8,
+    found: "an identity's name that was in the system's cache only went with a power cut",
+    defect: null,
+  },
+];
