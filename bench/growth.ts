@@ -7,7 +7,7 @@ import type { Replicated } from "./system.ts";
 import { count, mebibytes, milliseconds, ratio } from "./table.ts";
 import { type Measured, median, nextStamp } from "./workload.ts";
 
-const WARM_UP_SECONDS = 1;
+const WARM_UP_SECONDS = 3;
 const OUTSTANDING = 256;
 /** 64 values of 64 KiB under way are 4 MiB; 256 would be all that the log takes at a time. */
 const OUTSTANDING_LARGE = 64;

@@ -24,7 +24,8 @@ export interface Measurement extends Workload {
   readonly hono: readonly Measured[];
 }
 
-const WARM_UP = { outstanding: 64, seconds: 1 } as const;
+/** Long enough for a just-in-time compiler to be done with what runs hot: a server runs for days. */
+const WARM_UP = { outstanding: 256, seconds: 5 } as const;
 
 export async function throughput(bench: Bench): Promise<Section> {
   const measurements: Measurement[] = [];
