@@ -149,6 +149,16 @@ export function onPreVote(core: Core, message: PreVote, now: Millis): void {
   const granted = message.term > core.term && !keepsPromise(core, now) && isUpToDate(core, message);
   const term = granted ? message.term : core.term;
   core.post({ type: "preVoteReply", ...core.reply(message), term, granted });
+  // Of two that ask at the same time one gives way, or they split the votes and a whole timeout is lost.
+  if (granted && core.role === "preCandidate" && goesFirst(core, message)) {
+    core.becomeFollower({ term: core.term, leader: null }, now);
+  }
+}
+
+/** Whether the asker, whose log is no worse than ours, has a better one or the lower id. */
+function goesFirst(core: Core, { lastIndex, lastTerm, from }: PreVote): boolean {
+  const { index, term } = core.log.last;
+  return lastIndex !== index || lastTerm !== term || from < core.id;
 }
 
 /** A request of our own term or a later one. While votes stick it changes nothing, not even the term. */

@@ -32,7 +32,7 @@ const defaultLimits: RaftLimits = {
 };
 
 /** Timers in the upper half, in order of the members: a whole election timeout passes before the first fires. */
-const inOrder = (position: number) => (): number => 0.5 + 0.05 * position;
+const inOrder = (position: number) => (): number => Math.sqrt(0.5 + 0.05 * position);
 
 export function configurationOf(options: ClusterOptions): Configuration {
   const { voters, outgoing = [], learners = [] } = options;
