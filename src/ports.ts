@@ -17,8 +17,8 @@ export interface Clock {
 
 /** An open file. Offsets and lengths are bytes. Every method rejects with the system's error. */
 export interface File {
-  /** Bytes read; fewer than asked only at the file's end. */
-  read(offset: number, length: number): Promise<Uint8Array>;
+  /** Bytes read; fewer than asked only at the file's end. They may come in `into`, where that has room for them. */
+  read(offset: number, length: number, into?: Uint8Array): Promise<Uint8Array>;
   /** Writes the buffers one behind the other, all of them. */
   writev(buffers: readonly Uint8Array[], offset: number): Promise<void>;
   datasync(): Promise<void>;
@@ -89,7 +89,7 @@ export interface SnapshotStore {
   latest(): SnapshotMeta | null;
   /** Writes one from the machine's chunks, durable and read back when this resolves; older ones are then removed. */
   write(meta: SnapshotMeta, chunks: AsyncIterable<Uint8Array>): Promise<void>;
-  /** The machine's chunks of the newest, checked as they are read. @throws {CorruptData} */
+  /** The machine's chunks of the newest, checked; each holds until the next is asked for. @throws {CorruptData} */
   read(): AsyncIterable<Uint8Array>;
   /** Opens the newest for sending, or null where there is none. */
   openFile(): Promise<SnapshotFile | null>;
@@ -153,7 +153,7 @@ export interface PeerHandler {
 
 /** A state machine's frozen state: O(1) to take, written out later in slices while the machine goes on. */
 export interface StateSnapshot {
-  /** Slices of bounded size (about 64 KiB), in a deterministic order. */
+  /** Slices of bounded size (about 64 KiB), in a deterministic order; each holds until the next is asked for. */
   chunks(): Iterable<Uint8Array>;
 }
 
@@ -162,7 +162,7 @@ export interface StateMachine<Result> {
   /** Applies one command. Deterministic; throws only for a defect, and then the replica halts. */
   apply(entry: Entry): Result;
   snapshot(): StateSnapshot;
-  /** Replaces the whole state. @throws {MalformedBytes} and then the old state stands. */
+  /** Replaces the whole state by a copy of the chunks. @throws {MalformedBytes} and then the old state stands. */
   restore(chunks: AsyncIterable<Uint8Array>): Promise<void>;
   /** A result on its way back to a follower that forwarded the command. */
   encodeResult(result: Result): Uint8Array;

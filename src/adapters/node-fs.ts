@@ -152,8 +152,9 @@ class NodeFile implements File {
     this.#handle = handle;
   }
 
-  async read(offset: number, length: number): Promise<Uint8Array> {
-    const bytes = new Uint8Array(length);
+  async read(offset: number, length: number, into?: Uint8Array): Promise<Uint8Array> {
+    const hasRoom = into !== undefined && into.length >= length;
+    const bytes = hasRoom ? into.subarray(0, length) : new Uint8Array(length);
     let filled = 0;
     while (filled < length) {
       const { bytesRead } = await this.#handle.read(

@@ -42,12 +42,13 @@ const TRAILER_MAGIC = new TextEncoder().encode("HOLDSNPE");
 /** What a snapshot is read from. */
 export interface SnapshotSource {
   readonly size: number;
-  read(offset: number, length: number): Promise<Uint8Array>;
+  /** As {@link File.read}. */
+  read(offset: number, length: number, into?: Uint8Array): Promise<Uint8Array>;
 }
 
 /** An open file as a source. */
 export async function sourceOf(file: File): Promise<SnapshotSource> {
-  return { size: await file.size(), read: (offset, length) => file.read(offset, length) };
+  return { size: await file.size(), read: file.read.bind(file) };
 }
 
 /** A header that was read: what the snapshot stands for, and where its chunks begin. */
@@ -151,7 +152,7 @@ export async function checkTrailer(source: SnapshotSource, header: SnapshotHeade
 }
 
 /**
- * Streams the machine's chunks, each checked before it is handed out, and at the end the trailer. Memory is bounded by
+ * Streams the machine's chunks, each checked before it is handed out and there until the next is asked for, and at the end the trailer. Memory is bounded by
  * the window and the largest chunk.
  * @throws {MalformedBytes}
  */
@@ -211,9 +212,13 @@ export async function soundBytes(source: SnapshotSource): Promise<number> {
   }
 }
 
-/** Reads ahead, so that small chunks do not cost a call each. What it hands out is never written again. */
+/**
+ * Reads ahead, so that small chunks do not cost a call each. What it hands out holds until it is asked again: a new
+ * buffer for each window makes Node collect garbage every 64 MB of snapshot.
+ */
 class Window {
   readonly #source: SnapshotSource;
+  readonly #buffer = new Uint8Array(WINDOW_BYTES);
   #bytes: Uint8Array = new Uint8Array(0);
   #offset = 0;
 
@@ -225,7 +230,7 @@ class Window {
   async at(offset: number, length: number, blame: number): Promise<Uint8Array> {
     if (offset + length > this.#source.size) throw new MalformedBytes("a chunk is cut off", blame);
     if (offset < this.#offset || offset + length > this.#offset + this.#bytes.length) {
-      this.#bytes = await this.#source.read(offset, Math.max(length, WINDOW_BYTES));
+      this.#bytes = await this.#source.read(offset, Math.max(length, WINDOW_BYTES), this.#buffer);
       this.#offset = offset;
     }
     const bytes = this.#bytes.subarray(offset - this.#offset, offset - this.#offset + length);

@@ -32,9 +32,12 @@ const headerBytes = format.length + 1 + 16;
 /** A record's length. */
 const lengthBytes = 4;
 
-/** The snapshot of `store`, which must not change until the last chunk was taken: hand in a clone. */
+/**
+ * The snapshot of `store`, which must not change until the last chunk was taken: hand in a clone. Each chunk stands in
+ * the buffer of the one before it: one for each makes Node collect garbage every 64 MB of snapshot.
+ */
 export function* snapshotChunks(store: Store): Generator<Uint8Array, void> {
-  let chunk = new Uint8Array(chunkBytes);
+  const chunk = new Uint8Array(chunkBytes);
   chunk.set(headerOf(store));
   let used = headerBytes;
   for (const run of store.runs()) {
@@ -45,7 +48,6 @@ export function* snapshotChunks(store: Store): Generator<Uint8Array, void> {
       used += piece.length;
       if (used < chunkBytes) break;
       yield chunk;
-      chunk = new Uint8Array(chunkBytes);
       used = 0;
     }
   }

@@ -96,7 +96,7 @@ function contents({ store }: KvMachine): unknown[] {
 }
 
 function snapshotOf(machine: KvMachine): Uint8Array {
-  const chunks = [...machine.snapshot().chunks()];
+  const chunks = Array.from(machine.snapshot().chunks(), (chunk) => chunk.slice());
   const whole = new Uint8Array(chunks.reduce((bytes, chunk) => bytes + chunk.length, 0));
   let at = 0;
   for (const chunk of chunks) {

@@ -35,8 +35,13 @@ async function* asStream(chunks: Iterable<Uint8Array>): AsyncGenerator<Uint8Arra
   for (const chunk of chunks) yield await Promise.resolve(chunk);
 }
 
+/** Each chunk holds only until the next is asked for. */
+function copied(chunks: Iterable<Uint8Array>): Uint8Array[] {
+  return Array.from(chunks, (chunk) => chunk.slice());
+}
+
 function joined(chunks: Iterable<Uint8Array>): Uint8Array {
-  const pieces = [...chunks];
+  const pieces = copied(chunks);
   const whole = new Uint8Array(pieces.reduce((size, piece) => size + piece.length, 0));
   let at = 0;
   for (const piece of pieces) {
@@ -81,7 +86,7 @@ function misshapen(change: { readonly length?: number; readonly keyLength?: numb
 describe("a snapshot", () => {
   it("restores the same state, which gives the same bytes again", async () => {
     const machine = filled(1);
-    const chunks = [...machine.snapshot().chunks()];
+    const chunks = copied(machine.snapshot().chunks());
     const other = new KvMachine();
     put(other, "gone", bytes("x"));
     await other.restore(asStream(chunks));
@@ -104,7 +109,7 @@ describe("a snapshot", () => {
     const snapshot = machine.snapshot();
     const pieces: Uint8Array[] = [];
     for (const chunk of snapshot.chunks()) {
-      pieces.push(chunk);
+      pieces.push(chunk.slice());
       machine.apply({ payload: encodeCommand({ type: "deleteRange", start: "", end: "\x80" }) });
       put(machine, `new${pieces.length % 3}`, bytes("x"));
     }
