@@ -23,7 +23,7 @@ const SNAPSHOT_NAME = /^snapshot-[0-9a-f]{16}-[0-9a-f]{16}\.snap$/;
 const PART_NAME = /^snapshot-([0-9a-f]{16})-[0-9a-f]{16}-[0-9a-f]{16}\.part$/;
 const TEMPORARY_NAME = "snapshot.tmp";
 /** Synced at least this often, so that the log's syncs never wait for the whole of a snapshot. */
-const UNSYNCED_BYTES_MAX = 8 * 1024 * 1024;
+const UNSYNCED_BYTES_MAX = 2 * 1024 * 1024;
 const ADVICE = "nothing was changed; restore the file from a copy, or empty this node's data " +
   "directory and let it join the cluster anew";
 

@@ -21,6 +21,14 @@ export interface ApplierListener<Result> {
 const logPerSnapshot = 4;
 /** A snapshot of at most so many bytes costs nothing to speak of, and waits for no log. */
 const smallSnapshotBytes = 64 * 1024;
+/**
+ * Replicas wait for up to this much more, each for a share drawn anew for each snapshot: or all of them would write
+ * theirs at the same time, and no majority would be free of it.
+ */
+const patienceMax = 0.25;
+
+/** The replica ends before its snapshot is written. */
+class SnapshotAbandoned extends Error {}
 
 export class Applier<Result> {
   readonly receiver: SnapshotReceiver;
@@ -31,12 +39,16 @@ export class Applier<Result> {
   /** Of the machine's state, in the newest snapshot. */
   #snapshotBytes = 0;
   #snapshotting: Promise<void> | null = null;
+  #abandoned = false;
+  /** How much more log than is due the next snapshot waits for, as a factor. */
+  #patience: number;
 
   private constructor(parts: ReplicaParts<Result>, snapshot: SnapshotMeta) {
     this.#parts = parts;
     this.receiver = new SnapshotReceiver(parts.snapshots, parts.log);
     this.#applied = snapshot;
     this.#configuration = snapshot.configuration;
+    this.#patience = drawPatience(parts);
   }
 
   /** Restores the machine from `snapshot`, the newest, unless that is the cluster's birth. @throws {CorruptData} */
@@ -91,6 +103,7 @@ export class Applier<Result> {
   async snapshotIfDue(snapshotIndex: Index): Promise<SnapshotMeta | null> {
     if (this.#snapshotting !== null || !this.#isDue(snapshotIndex)) return null;
     this.#bytesSinceSnapshot = 0;
+    this.#patience = drawPatience(this.#parts);
     const { index, term, crc } = this.#applied;
     const meta = { index, term, crc, configuration: this.#configuration };
     this.#snapshotting = this.#write(meta);
@@ -102,8 +115,12 @@ export class Applier<Result> {
     return meta;
   }
 
-  /** Waits for a snapshot under way; whoever took it is told where it fails. */
-  async idle(): Promise<void> {
+  /**
+   * Gives up a snapshot under way, or a stop could last as long as it: the log still stands for it. Whoever took it is
+   * told.
+   */
+  async abandonSnapshot(): Promise<void> {
+    this.#abandoned = true;
     await this.#snapshotting?.catch(() => {});
   }
 
@@ -114,7 +131,7 @@ export class Applier<Result> {
     if (entries === 0 || (entries < snapshotEntries && bytes < snapshotBytes)) return false;
     const last = this.#snapshotBytes;
     return last <= smallSnapshotBytes ||
-      bytes >= Math.min(logPerSnapshot * last, Math.max(snapshotBytes, last));
+      bytes >= this.#patience * Math.min(logPerSnapshot * last, Math.max(snapshotBytes, last));
   }
 
   async #restoreMachine(): Promise<void> {
@@ -126,6 +143,7 @@ export class Applier<Result> {
   async *#counted(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
     let bytes = 0;
     for await (const chunk of chunks) {
+      if (this.#abandoned) throw new SnapshotAbandoned();
       bytes += chunk.length;
       yield chunk;
     }
@@ -140,4 +158,8 @@ export class Applier<Result> {
     observer.snapshotWritten(ms / 1000, meta.index);
     log("info", "snapshot taken", { index: meta.index, term: meta.term, ms: Math.round(ms) });
   }
+}
+
+function drawPatience({ options }: ReplicaParts<unknown>): number {
+  return 1 + patienceMax * options.raft.random();
 }

@@ -104,7 +104,7 @@ export class Driver<Result> {
     const wasHalted = this.#state === "halted";
     this.#state = "stopped";
     this.#end();
-    await this.#applier.idle();
+    await this.#applier.abandonSnapshot();
     this.#parts.transport.close();
     if (!wasHalted) await this.#parts.wal.close();
   }

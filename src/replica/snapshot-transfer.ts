@@ -18,6 +18,8 @@ import type { SnapshotMeta } from "../raft/types.ts";
 
 /** Bytes of one chunk on the wire. */
 export const snapshotChunkBytes: number = 512 * 1024;
+/** See {@link inSlices}. */
+const restBytes = 1024 * 1024;
 
 /** Milliseconds: for a chunk, until `message` is sent again, and for the receiver to put the whole in place. */
 export interface TransferTimeouts {
@@ -181,13 +183,25 @@ export class SnapshotReceiver {
   }
 }
 
-/** The machine's chunks, letting the event loop turn between any two. */
+/**
+ * The machine's chunks, letting the event loop turn between any two. After {@link restBytes} it rests for as long as
+ * those took to be written, so that a snapshot takes at most half of the node's processor and disk.
+ */
 export async function* inSlices(
   chunks: Iterable<Uint8Array>,
   clock: Clock,
 ): AsyncIterable<Uint8Array> {
+  let bytes = 0;
+  let since = clock.now();
   for (const chunk of chunks) {
     yield chunk;
-    await clock.yield();
+    bytes += chunk.length;
+    const now = clock.now();
+    if (bytes < restBytes) await clock.yield();
+    else {
+      await new Promise<void>((resolve) => void clock.timer(2 * now - since, resolve));
+      since = clock.now();
+      bytes = 0;
+    }
   }
 }

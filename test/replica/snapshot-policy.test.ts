@@ -32,10 +32,11 @@ interface Setting {
   readonly stateBytes: number;
   readonly snapshotEntries?: number;
   readonly snapshotBytes?: number;
+  readonly random?: () => number;
 }
 
 function partsOf(setting: Setting, snapshots: SnapshotStore): ReplicaParts<null> {
-  const { stateBytes, snapshotEntries = 10, snapshotBytes = 1 << 30 } = setting;
+  const { stateBytes, snapshotEntries = 10, snapshotBytes = 1 << 30, random = () => 0 } = setting;
   const unused = (): never => assert.fail("not to be called");
   return {
     options: {
@@ -45,7 +46,7 @@ function partsOf(setting: Setting, snapshots: SnapshotStore): ReplicaParts<null>
         heartbeatIntervalMs: 20,
         maxClockDrift: 0,
         limits: { ...raftLimits, trailingEntries: 0 },
-        random: () => 0,
+        random,
         seal: sealEntry,
       },
       clusterId: "test",
@@ -125,10 +126,29 @@ describe("a snapshot is taken", () => {
     assert.deepEqual(await snapshotsTaken(between, 500), [10, 210, 410]);
   });
 
+  it("not by all replicas at once: each waits for up to a quarter more, drawn for each anew", async () => {
+    const draws = [0, 0.5, 1, 0];
+    const setting = { stateBytes: 100 * KIB, random: () => draws.shift() ?? 0 };
+    assert.deepEqual(await snapshotsTaken(setting, 1400), [10, 460, 960, 1360]);
+  });
+
   it("with regard to the last one's size also after a restart", async () => {
     const snapshots = openMemorySnapshots();
     const setting = { stateBytes: 100 * KIB };
     assert.deepEqual(await snapshotsTaken(setting, 10, snapshots), [10]);
     assert.deepEqual(await snapshotsTaken(setting, 500, snapshots), [400]);
   });
+});
+
+it("a snapshot under way is given up at a stop", async () => {
+  const snapshots = openMemorySnapshots();
+  const parts = partsOf({ stateBytes: 1000 * KIB, snapshotEntries: 1 }, snapshots);
+  const birth = { index: 0, term: 0, crc: 0, configuration: parts.options.birth };
+  const applier = await Applier.open(parts, birth);
+  const payload = new Uint8Array(0);
+  applier.apply([sealEntry({ index: 1, term: 1, kind: "command", payload }, 0)], null);
+  const ended = assert.rejects(applier.snapshotIfDue(0));
+  await applier.abandonSnapshot();
+  await ended;
+  assert.equal(snapshots.latest(), null);
 });
