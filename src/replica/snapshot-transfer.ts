@@ -20,6 +20,8 @@ import type { SnapshotMeta } from "../raft/types.ts";
 export const snapshotChunkBytes: number = 512 * 1024;
 /** See {@link inSlices}. */
 const restBytes = 1024 * 1024;
+/** A longer rest, after a disk or a process stood still, would be of no use to anybody. */
+const restMsMax = 500;
 
 /** Milliseconds: for a chunk, until `message` is sent again, and for the receiver to put the whole in place. */
 export interface TransferTimeouts {
@@ -185,7 +187,7 @@ export class SnapshotReceiver {
 
 /**
  * The machine's chunks, letting the event loop turn between any two. After {@link restBytes} it rests for as long as
- * those took to be written, so that a snapshot takes at most half of the node's processor and disk.
+ * those took to be written, or {@link restMsMax}, so that a snapshot takes at most half of the node's processor and disk.
  */
 export async function* inSlices(
   chunks: Iterable<Uint8Array>,
@@ -199,7 +201,8 @@ export async function* inSlices(
     const now = clock.now();
     if (bytes < restBytes) await clock.yield();
     else {
-      await new Promise<void>((resolve) => void clock.timer(2 * now - since, resolve));
+      const rest = Math.min(now - since, restMsMax);
+      await new Promise<void>((resolve) => void clock.timer(now + rest, resolve));
       since = clock.now();
       bytes = 0;
     }

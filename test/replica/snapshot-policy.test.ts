@@ -7,6 +7,7 @@ import { raftLimits } from "../../src/config.ts";
 import type { SnapshotStore, StateMachine } from "../../src/ports.ts";
 import type { ReplicaParts } from "../../src/replica/parts.ts";
 import { Applier } from "../../src/replica/applier.ts";
+import { inSlices } from "../../src/replica/snapshot-transfer.ts";
 
 const KIB = 1024;
 
@@ -151,4 +152,25 @@ it("a snapshot under way is given up at a stop", async () => {
   await applier.abandonSnapshot();
   await ended;
   assert.equal(snapshots.latest(), null);
+});
+
+it("a snapshot rests after each MiB for as long as that took, but never long", async () => {
+  let now = 0;
+  const rests: number[] = [];
+  const clock = {
+    ...createSystemClock(),
+    now: () => now,
+    timer: (at: number, callback: () => void) => {
+      rests.push(at - now);
+      now = at;
+      queueMicrotask(callback);
+      return () => {};
+    },
+  };
+  const tookMs = [3, 4, 900, 1];
+  for await (const chunk of inSlices(tookMs.map(() => new Uint8Array(512 * KIB)), clock)) {
+    assert.equal(chunk.length, 512 * KIB);
+    now += tookMs.shift() ?? 0;
+  }
+  assert.deepEqual(rests, [7, 500]);
 });
