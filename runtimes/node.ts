@@ -1,27 +1,31 @@
 #!/usr/bin/env node
 /** Holdfast under Node. */
-import { createAdaptorServer } from "@hono/node-server";
+import { getRequestListener } from "@hono/node-server";
+import { createServer } from "node:http";
 import process from "node:process";
 import { createUndiciFetch } from "../src/adapters/undici-fetch.ts";
 import { boot } from "./boot.ts";
 import type { Runtime } from "./open-node.ts";
+import { answerPlain, type PlainListener } from "./plain-requests.ts";
 
 /** See {@link Runtime}. */
 export const runtime: Runtime = {
   name: `node ${process.versions.node}`,
   peerFetch: createUndiciFetch().fetch,
   serve: async ({ host, port }, handler, limits) => {
-    const server = createAdaptorServer({
-      fetch: (request, { incoming }) => handler(request, { incoming: { url: incoming.url ?? "" } }),
-      serverOptions: {
-        maxHeaderSize: limits.headerBytesMax,
-        headersTimeout: limits.headersTimeoutMs,
-        requestTimeout: limits.arrivalTimeoutMs,
-        keepAliveTimeout: limits.idleTimeoutMs,
-        connectionsCheckingInterval: limits.headersTimeoutMs,
-        noDelay: true,
-      },
-    });
+    const listener = getRequestListener((request, { incoming }) =>
+      handler(request, { incoming: { url: incoming.url ?? "" } })
+    );
+    const server = createServer({
+      maxHeaderSize: limits.headerBytesMax,
+      headersTimeout: limits.headersTimeoutMs,
+      requestTimeout: limits.arrivalTimeoutMs,
+      keepAliveTimeout: limits.idleTimeoutMs,
+      connectionsCheckingInterval: limits.headersTimeoutMs,
+      noDelay: true,
+    }, (incoming, outgoing) => void listener(incoming, outgoing));
+    // It asks no more of a request and its answer than the plain ones have.
+    const door = answerPlain(server, listener as unknown as PlainListener, limits);
     await new Promise<void>((resolve, reject) => {
       server.once("error", reject);
       server.listen(port, host, resolve);
@@ -30,9 +34,12 @@ export const runtime: Runtime = {
       close: (timeoutMs) =>
         new Promise((resolve) => {
           server.close(() => resolve());
-          if (!("closeAllConnections" in server)) return;
           server.closeIdleConnections();
-          setTimeout(() => server.closeAllConnections(), timeoutMs).unref();
+          door.close();
+          setTimeout(() => {
+            server.closeAllConnections();
+            door.destroy();
+          }, timeoutMs).unref();
         }),
     };
   },
