@@ -177,7 +177,7 @@ class PlainConnection implements AnswerEnd {
   }
 
   endIfIdle(): void {
-    if (this.#answering === null) this.#socket.end();
+    if (this.#answering === null) this.#socket.destroySoon();
   }
 
   endIfSilent(): void {
@@ -190,6 +190,7 @@ class PlainConnection implements AnswerEnd {
   }
 
   readonly #onData = (bytes: Buffer): void => {
+    if (!this.#socket.writable) return;
     if (this.#answering === null) return this.#take(bytes);
     this.#socket.pause();
     this.#next = bytes;
@@ -238,10 +239,7 @@ class PlainConnection implements AnswerEnd {
     const next = this.#next;
     this.#answering = null;
     this.#next = null;
-    if (this.closing) {
-      socket.end();
-      return;
-    }
+    if (this.closing) return socket.destroySoon();
     this.#silentSince = this.#door.now;
     this.#silenceMsMax = this.#door.limits.idleTimeoutMs;
     if (socket.isPaused()) socket.resume();

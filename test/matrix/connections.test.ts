@@ -149,7 +149,7 @@ async function talk(port: number, { steps }: Exchange): Promise<string> {
   const closed = once(socket, "close");
   for (const [bytes, answers] of steps) {
     socket.write(bytes, "latin1");
-    await delay(10);
+    await delay(1);
     await eventually(
       `${answers} answers: ${said}`,
       () =>
