@@ -13,7 +13,15 @@
  */
 import { type CborLimits, decodeCbor, encodeCbor } from "../cbor.ts";
 import { MalformedBytes } from "../errors.ts";
-import { type Key, keyBytesMax, keyFromBytes, keyToBytes } from "./key.ts";
+import {
+  isKeyAt,
+  type Key,
+  keyBytesMax,
+  keyFromBytes,
+  keyFromRange,
+  keyToBytes,
+  writeKey,
+} from "./key.ts";
 
 /** About a key's current revision, 0 where it is absent. */
 export type Condition =
@@ -68,6 +76,9 @@ const limits: CborLimits = {
 export function encodeCommand(command: Command): Uint8Array {
   switch (command.type) {
     case "put": {
+      if (command.conditions.length === 0 && isContentType(command.contentType)) {
+        return encodePlainPut(command);
+      }
       const { key, value, contentType, conditions } = command;
       const type = contentType === defaultContentType ? null : contentType;
       const encoded = conditions.map(encodeCondition);
@@ -105,6 +116,8 @@ function encodeCondition(condition: Condition): unknown[] {
  * @throws {MalformedBytes} where there is none that is known here.
  */
 export function decodeCommand(bytes: Uint8Array): Command {
+  const put = decodePlainPut(bytes);
+  if (put !== null) return put;
   const decoded = decodeCbor(bytes, limits);
   const items = Array.isArray(decoded) ? decoded : [];
   if (items[0] !== version) throw malformed("not a command of version 1");
@@ -187,4 +200,126 @@ function checkCondition(value: unknown): Condition {
 
 function isRevision(value: unknown): value is number {
   return Number.isSafeInteger(value) && typeof value === "number" && value >= 0;
+}
+
+/*
+ * Plain puts: no conditions, and a content type that a header can carry. Nearly all commands are, so they take a way of
+ * their own, to the same bytes and the same outcome as the general one: on Bun, Deno and Node a put of 256 bytes is
+ * encoded in 0.3, 0.2 and 0.2 µs instead of 3.1, 1.6 and 1.5, and decoded in 0.15, 0.12 and 0.13 instead of 1.5, 0.9
+ * and 1.0.
+ */
+
+/** `[1, "put", …`, up to the key. */
+const putHead: readonly number[] = [0x86, version, 0x63, 0x70, 0x75, 0x74];
+const nullItem = 0xf6;
+const noConditions = 0x80;
+const bytesType = 2;
+const textType = 3;
+
+/** Small commands share slabs that are never written again: a buffer of its own costs over a microsecond on V8. */
+const slabCommandBytesMax = 4096;
+const slabBytes = 64 * 1024;
+let slab = new Uint8Array(0);
+let slabUsed = 0;
+
+function allocate(length: number): Uint8Array {
+  if (length > slabCommandBytesMax) return new Uint8Array(length);
+  if (slabUsed + length > slab.length) {
+    slab = new Uint8Array(slabBytes);
+    slabUsed = 0;
+  }
+  slabUsed += length;
+  return slab.subarray(slabUsed - length, slabUsed);
+}
+
+function encodePlainPut({ key, value, contentType }: PutCommand): Uint8Array {
+  const type = contentType === defaultContentType ? null : contentType;
+  const typeBytes = type === null ? 1 : headBytes(type.length) + type.length;
+  const bytes = allocate(
+    putHead.length + headBytes(key.length) + key.length + headBytes(value.length) + value.length +
+      typeBytes + 1,
+  );
+  let at = 0;
+  for (; at < putHead.length; at++) bytes[at] = putHead[at]!;
+  at = writeKey(bytes, writeHead(bytes, at, bytesType, key.length), key);
+  at = writeHead(bytes, at, bytesType, value.length);
+  bytes.set(value, at);
+  at += value.length;
+  if (type === null) bytes[at++] = nullItem;
+  else at = writeKey(bytes, writeHead(bytes, at, textType, type.length), type);
+  bytes[at] = noConditions;
+  return bytes;
+}
+
+/** The plain put that `bytes` are, or null where the general way has to tell what they are. */
+function decodePlainPut(bytes: Uint8Array): PutCommand | null {
+  for (let i = 0; i < putHead.length; i++) if (bytes[i] !== putHead[i]) return null;
+  const end = bytes.length - 1;
+  if (bytes[end] !== noConditions) return null;
+  const keyStart = headEnd(bytes, putHead.length, bytesType);
+  const keyEnd = keyStart + lengthIn(bytes, putHead.length, keyStart);
+  if (keyStart === 0 || keyEnd === keyStart || keyEnd - keyStart > keyBytesMax) return null;
+  const valueStart = headEnd(bytes, keyEnd, bytesType);
+  const valueEnd = valueStart + lengthIn(bytes, keyEnd, valueStart);
+  if (valueStart === 0 || valueEnd - valueStart > valueBytesMax) return null;
+  // Behind the value there is this item up to the end: where lengths led beyond the bytes, there is none.
+  const contentType = plainTypeIn(bytes, valueEnd, end);
+  if (contentType === null) return null;
+  return {
+    type: "put",
+    key: keyFromRange(bytes, keyStart, keyEnd),
+    value: new Uint8Array(bytes.buffer, bytes.byteOffset + valueStart, valueEnd - valueStart),
+    contentType,
+    conditions: none,
+  };
+}
+
+/** Most puts have the content type of the one before, which is then not made anew. */
+let lastType = defaultContentType;
+
+/** The content type whose item fills `bytes` from `at` to `end`; null where there is no such, or not a sound one. */
+function plainTypeIn(bytes: Uint8Array, at: number, end: number): string | null {
+  if (bytes[at] === nullItem && at + 1 === end) return defaultContentType;
+  const start = headEnd(bytes, at, textType);
+  if (start === 0 || start + lengthIn(bytes, at, start) !== end) return null;
+  if (!isKeyAt(bytes, start, end, lastType)) {
+    if (end - start > contentTypeBytesMax) return null;
+    const type = keyFromRange(bytes, start, end);
+    if (!isContentType(type)) return null;
+    lastType = type;
+  }
+  return lastType;
+}
+
+/** Bytes of the head of a string of `length`. */
+function headBytes(length: number): number {
+  return length < 24 ? 1 : length < 0x100 ? 2 : length < 0x1_0000 ? 3 : 5;
+}
+
+/** Writes the head of a string and returns where the string begins. */
+function writeHead(bytes: Uint8Array, at: number, type: number, length: number): number {
+  const width = headBytes(length) - 1;
+  if (width === 0) {
+    bytes[at] = type << 5 | length;
+    return at + 1;
+  }
+  bytes[at] = type << 5 | (width === 1 ? 24 : width === 2 ? 25 : 26);
+  for (let i = width; i > 0; i--, length >>>= 8) bytes[at + i] = length;
+  return at + 1 + width;
+}
+
+/** Where the string begins whose head is at `at`; 0 where there is no head of this type, or one of no definite length. */
+function headEnd(bytes: Uint8Array, at: number, type: number): number {
+  const initial = bytes[at] ?? 0;
+  const info = initial & 31;
+  if (initial >> 5 !== type || info > 26) return 0;
+  return info < 24 ? at + 1 : at + 1 + (1 << (info - 24));
+}
+
+/** The length that the head from `at` to `end` tells. Where the bytes end within it, the string ends behind them. */
+function lengthIn(bytes: Uint8Array, at: number, end: number): number {
+  if (end === at + 1) return bytes[at]! & 31;
+  let length = 0;
+  for (let i = at + 1; i < end; i++) length = length * 256 + (bytes[i] ?? 0);
+  return length;
 }

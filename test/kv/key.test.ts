@@ -1,6 +1,13 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { keyFromBytes, keyToBytes, prefixEnd } from "../../src/kv/key.ts";
+import {
+  isKeyAt,
+  keyFromBytes,
+  keyFromRange,
+  keyToBytes,
+  prefixEnd,
+  writeKey,
+} from "../../src/kv/key.ts";
 
 describe("keys", () => {
   it("keep every byte, and any length", () => {
@@ -9,6 +16,20 @@ describe("keys", () => {
     const long = Uint8Array.from({ length: 100_000 }, (_, i) => (i * 7) & 0xff);
     assert.deepEqual(keyToBytes(keyFromBytes(long)), long);
     assert.equal(keyFromBytes(new Uint8Array()), "");
+  });
+
+  it("are read and written in the midst of other bytes", () => {
+    const bytes = Uint8Array.from({ length: 300 }, (_, i) => i * 7);
+    for (const [from, to] of [[0, 0], [3, 4], [5, 37], [5, 38], [1, 300]] as const) {
+      const key = keyFromRange(bytes, from, to);
+      assert.deepEqual(keyToBytes(key), bytes.slice(from, to));
+      assert.ok(isKeyAt(bytes, from, to, key));
+      assert.ok(!isKeyAt(bytes, from, to, `${key}a`));
+      assert.equal(isKeyAt(bytes, from + 1, to + 1, key), from === to);
+      const written = new Uint8Array(302);
+      assert.equal(writeKey(written, 1, key), 1 + key.length);
+      assert.deepEqual(written.slice(1, 1 + key.length), bytes.slice(from, to));
+    }
   });
 
   it("sort as their bytes do", () => {
