@@ -205,8 +205,8 @@ function isRevision(value: unknown): value is number {
 /*
  * Plain puts: no conditions, and a content type that a header can carry. Nearly all commands are, so they take a way of
  * their own, to the same bytes and the same outcome as the general one: on Bun, Deno and Node a put of 256 bytes is
- * encoded in 0.3, 0.2 and 0.2 µs instead of 3.1, 1.6 and 1.5, and decoded in 0.15, 0.12 and 0.13 instead of 1.5, 0.9
- * and 1.0.
+ * encoded in 0.3, 0.2 and 0.2 µs instead of 3.1, 1.6 and 1.5, and decoded in 0.3, 0.1 and 0.1 instead of 1.5, 0.9 and
+ * 1.0.
  */
 
 /** `[1, "put", …`, up to the key. */

@@ -167,7 +167,7 @@ export function writeU32(bytes: Uint8Array, at: number, value: number): void {
 /** Writes an integer from 0 to 2^53 - 1 as 64 bits, little endian. */
 export function writeU64(bytes: Uint8Array, at: number, value: number): void {
   writeU32(bytes, at, value % highWord);
-  writeU32(bytes, at + 4, Math.floor(value / highWord));
+  writeU32(bytes, at + 4, value < highWord ? 0 : Math.floor(value / highWord));
 }
 
 function readU16(bytes: Uint8Array, at: number): number {

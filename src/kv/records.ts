@@ -63,11 +63,13 @@ export class Records {
     return pastIn(page, page.search(key));
   }
 
-  /** Puts in place of what `key` holds what `draftOf` makes of its past. */
-  set(key: Key, draftOf: (past: Past | undefined) => Draft): void {
+  /** Puts `value` in place of what `key` holds, at `revision`, and tells what became of the key. */
+  put(key: Key, revision: number, value: Uint8Array, contentType: string): Past {
     const [bound, page] = this.#pageOf(key);
     const found = page.search(key);
-    const draft = draftOf(pastIn(page, found));
+    const created = found < 0 ? revision : page.created(found);
+    const version = found < 0 ? 1 : page.version(found) + 1;
+    const draft: Draft = { value, contentType, created, revision, version };
     const isLast = ~found === page.count;
     const changed = page.with(this.#owner, found, key, draft);
     if (found < 0) this.#size++;
@@ -75,6 +77,7 @@ export class Records {
       // Keys that come in order leave full pages behind.
       this.#split(bound, changed, isLast ? changed.count - 1 : changed.middle);
     } else if (changed !== page) this.#pages.set(bound, changed);
+    return draft;
   }
 
   /** Whether `key` was there. */

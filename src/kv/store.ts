@@ -59,17 +59,7 @@ export class Store {
 
   /** Keeps a copy of `value`. */
   put(key: Key, value: Uint8Array, contentType: string): Past {
-    const revision = this.#next();
-    let created = revision;
-    let version = 1;
-    this.#records.set(key, (past) => {
-      if (past !== undefined) {
-        created = past.created;
-        version = past.version + 1;
-      }
-      return { value, contentType, created, revision, version };
-    });
-    return { created, revision, version };
+    return this.#records.put(key, this.#next(), value, contentType);
   }
 
   /** How many keys were deleted, 0 or 1. */

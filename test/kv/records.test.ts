@@ -13,14 +13,14 @@ function keyOf(random: Random): string {
 }
 
 /** Mostly small values; some are as long as a page, or longer. */
-function draftOf(random: Random, revision: number): Draft {
+function draftOf(random: Random, revision: number, past?: Draft): Draft {
   const length = random(20) > 0 ? random(400) : random(3 * pageBytes);
   return {
     value: new Uint8Array(length).fill(revision),
     contentType: random(2) > 0 ? "application/octet-stream" : "text/plain",
-    created: 2 ** 40,
+    created: past?.created ?? 2 ** 40 + revision,
     revision: 2 ** 40 + revision,
-    version: revision,
+    version: (past?.version ?? 0) + 1,
   };
 }
 
@@ -39,10 +39,7 @@ function assertSame(records: Records, model: Model, random: Random): void {
 }
 
 function put(records: Records, key: string, value: Uint8Array, revision = 1): void {
-  records.set(
-    key,
-    () => ({ value, contentType: "text/plain", created: 1, revision, version: revision }),
-  );
+  records.put(key, revision, value, "text/plain");
 }
 
 const all = { start: "", end: null };
@@ -58,12 +55,14 @@ describe("records", () => {
         const key = keyOf(random);
         const choice = random(100);
         if (choice < 65) {
-          const draft = draftOf(random, i);
-          records.set(key, (past) => {
-            assert.equal(past?.version, model.get(key)?.version);
-            assert.equal(past?.created, model.get(key)?.created);
-            return draft;
-          });
+          const draft = draftOf(random, i, model.get(key));
+          const { created, version } = records.put(
+            key,
+            draft.revision,
+            draft.value,
+            draft.contentType,
+          );
+          assert.deepEqual([created, version], [draft.created, draft.version]);
           model.set(key, draft);
         } else if (choice < 90) {
           assert.equal(records.delete(key), model.delete(key));
@@ -121,7 +120,7 @@ describe("records", () => {
   it("lie in pages of bounded size, but for values that are larger", () => {
     const random = randomFrom(7);
     const records = Records.empty();
-    for (let i = 1; i < 2000; i++) records.set(keyOf(random), () => draftOf(random, i));
+    for (let i = 1; i < 2000; i++) put(records, keyOf(random), draftOf(random, i).value, i);
     for (const run of records.runs()) {
       assert.ok(run.length <= pageBytes || run.length === lengthAt(run, 0));
     }
