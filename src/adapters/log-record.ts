@@ -63,8 +63,9 @@ export interface RecordLimits {
 /** Seals a draft into its log record. See {@link SealEntry}. */
 export const sealEntry: SealEntry = (draft: EntryDraft, previousCrc: number): Entry => {
   const { index, term, kind, payload } = draft;
-  invariant(index > 0 && Number.isSafeInteger(index), `index ${index} cannot be sealed`);
-  invariant(term >= 0 && Number.isSafeInteger(term), `term ${term} cannot be sealed`);
+  if (!(index > 0 && Number.isSafeInteger(index) && term >= 0 && Number.isSafeInteger(term))) {
+    invariant(false, `index ${index} of term ${term} cannot be sealed`);
+  }
   const length = RECORD_HEADER_BYTES + payload.length;
   const record = allocate(length);
   writeU32(record, 0, length);

@@ -52,6 +52,15 @@ describe("log record", () => {
     assert.equal(sealEntry(draft(1, 1, "hello"), 0).crc, 0x7b25_80a9);
   });
 
+  it("takes no buffer of its own, where it is small", () => {
+    const entries = sealAll(
+      Array.from({ length: 100 }, (_, i) => draft(i + 1, 1, "x".repeat(300))),
+    );
+    const buffers = new Set(entries.map(({ record }) => record.buffer));
+    assert.ok(buffers.size <= 2, `${buffers.size} buffers for 100 records`);
+    assert.ok(entries.every(({ record, payload }) => record.buffer === payload.buffer));
+  });
+
   it("decodes what was sealed, in place", () => {
     const entries = sealAll([draft(1, 1), draft(2, 1), draft(3, 4)]);
     const bytes = join(entries);

@@ -23,7 +23,17 @@ const lengths = [1, 2, 23, 24, 31, 32, 33, 63, 64, 255, 256, 257, 2047, 2048, 20
 const keyOf = (length: number): string =>
   String.fromCharCode(...Array.from({ length }, (_, i) => (i * 37 + length) & 0xff));
 const valueOf = (length: number): Uint8Array => Uint8Array.from({ length }, (_, i) => i * 31);
-const types = [defaultContentType, "", "é", "a\n", ..."\x1f \x7e\x7f", ...lengths.map(typeOf)];
+const types = [
+  defaultContentType,
+  "",
+  "é",
+  "a\n",
+  "\x1f",
+  " ",
+  "\x7e",
+  "\x7f",
+  ...lengths.map(typeOf),
+];
 function typeOf(length: number): string {
   return "text/plain".repeat(Math.ceil(length / 10)).slice(0, length);
 }
@@ -135,5 +145,21 @@ describe("a plain put", () => {
       assert.equal(outcome(larger.subarray(7, 7 + length)), "malformed");
     }
     assert.equal(outcome(larger.subarray(7, 8 + bytes.length)), "malformed");
+  });
+
+  it("takes no buffer of its own, neither encoded nor decoded", () => {
+    const value = valueOf(256);
+    const buffers = new Set<ArrayBufferLike>();
+    for (let i = 0; i < 100; i++) {
+      const put: PutCommand = {
+        ...{ type: "put", key: `key-${i}`, contentType: "a/b", conditions: [] },
+        value,
+      };
+      const bytes = encodeCommand(put);
+      const decoded = decodeCommand(bytes);
+      assert.ok(decoded.type === "put" && decoded.value.buffer === bytes.buffer);
+      buffers.add(bytes.buffer);
+    }
+    assert.ok(buffers.size <= 2, `${buffers.size} buffers for 100 puts`);
   });
 });
