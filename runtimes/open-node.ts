@@ -21,6 +21,7 @@ import { createSystemClock } from "../src/adapters/system-clock.ts";
 import {
   APPEND_ENTRIES_MAX,
   COMMAND_BYTES_MAX,
+  COMMIT_NOTICE_DELAY_MS,
   DISK_STALL_MS,
   type NodeConfig,
   PEER_TIMEOUT_FACTOR,
@@ -139,6 +140,7 @@ export function openReplica(setup: ReplicaSetup): Promise<Replica<KvResult>> {
         id: config.id,
         electionTimeoutMs: config.electionTimeoutMs,
         heartbeatIntervalMs: config.heartbeatIntervalMs,
+        noticeDelayMs: COMMIT_NOTICE_DELAY_MS,
         maxClockDrift: config.maxClockDrift,
         limits: { ...raftLimits, trailingEntries: config.trailingEntries },
         random: Math.random,

@@ -43,6 +43,8 @@ export const COMMAND_BYTES_MAX: number = VALUE_BYTES_LIMIT + 64 * KIB;
 export const DISK_STALL_MS = 10_000;
 /** A peer that does not answer a message for this many election timeouts counts as unreachable. */
 export const PEER_TIMEOUT_FACTOR = 2;
+/** Followers hear of a commit after so many milliseconds, where no write comes that tells of it as well. */
+export const COMMIT_NOTICE_DELAY_MS = 5;
 
 /** Bounds of what a runtime's server accepts, before any route sees it. */
 export interface ServerLimits {

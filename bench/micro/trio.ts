@@ -27,6 +27,7 @@ export class Trio {
           id,
           electionTimeoutMs: 500 + at * 10_000,
           heartbeatIntervalMs: 50,
+          noticeDelayMs: 0,
           maxClockDrift: 0.1,
           maxClockJumpMs: 20,
           limits: { ...raftLimits, trailingEntries: 100 },

@@ -127,6 +127,7 @@ function becomeLeader(core: Core, now: Millis): void {
     uncommittedBytes: 0,
     heartbeatDue: peers.length === 0 ? Infinity : now + options.heartbeatIntervalMs,
     quorumCheckDue: now + options.electionTimeoutMs,
+    noticeDue: -Infinity,
     round: 0,
     confirmedRound: 0,
     confirmedSentAt: -Infinity,

@@ -45,7 +45,8 @@
  *   trailingBytesMax: 1 << 20,
  * };
  * const raft = new Raft({
- *   id: "n1", electionTimeoutMs: 500, heartbeatIntervalMs: 50, maxClockDrift: 0.1, maxClockJumpMs: 20, limits, random: () => 0.5,
+ *   id: "n1", electionTimeoutMs: 500, heartbeatIntervalMs: 50, noticeDelayMs: 5, maxClockDrift: 0.1,
+ *   maxClockJumpMs: 20, limits, random: () => 0.5,
  *   seal: (draft, previousCrc) => ({ ...draft, crc: previousCrc + 1, record: draft.payload }),
  * }, {
  *   hardState: { term: 0, vote: null, commit: 0 }, snapshot: { ...birth, configuration }, logStart: birth, entries: [],

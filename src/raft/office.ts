@@ -24,6 +24,8 @@ export interface Leadership {
   uncommittedBytes: number;
   heartbeatDue: Millis;
   quorumCheckDue: Millis;
+  /** From when on a peer is told of the commit by a message of its own, if nothing else on its way does. */
+  noticeDue: Millis;
   /** The last round of heartbeats that left, and the last that a quorum answered. */
   round: number;
   confirmedRound: number;

@@ -213,7 +213,7 @@ function onEvent(core: Core, event: RaftEvent, now: Millis): void {
 function settle(core: Core, now: Millis): void {
   const office = core.leadership;
   if (office === null) return;
-  replication.advanceCommit(core, office);
+  replication.advanceCommit(core, office, now);
   reads.settleReads(core, office, now);
   replication.feed(core, office, now);
   transfer.settleTransfer(core, office);
@@ -251,7 +251,9 @@ export class Raft {
     const until = handover?.until ?? Infinity;
     if (office === null) return Math.min(until, election.electionDeadline(this.#core));
     const { heartbeatDue, quorumCheckDue } = office;
-    return Math.min(until, heartbeatDue, quorumCheckDue, office.transfer?.until ?? Infinity);
+    const noticeDue = office.noticeDue > this.#now ? office.noticeDue : Infinity;
+    const transferUntil = office.transfer?.until ?? Infinity;
+    return Math.min(until, heartbeatDue, quorumCheckDue, noticeDue, transferUntil);
   }
 
   /** The configuration in effect: the last one in the log, committed or not. */

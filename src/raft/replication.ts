@@ -50,7 +50,12 @@ function refusalOf(core: Core, office: Leadership | null): RejectReason | null {
 /** Sends each peer what it may have now. A leader whose disk stalls says nothing, so that another is elected. */
 export function feed(core: Core, office: Leadership, now: Millis): void {
   if (core.stalled(now)) return;
-  for (const [peer, progress] of office.progress) feedPeer(core, peer, progress);
+  const tellsCommit = now >= office.noticeDue;
+  for (const [peer, progress] of office.progress) {
+    feedPeer(core, peer, progress);
+    // Nothing on its way that would tell of the commit: one empty append does, and its answer clocks the next.
+    if (tellsCommit && progress.wantsNotice(core.commit)) sendAppend(core, peer, progress);
+  }
 }
 
 function feedPeer(core: Core, peer: NodeId, progress: Progress): void {
@@ -62,8 +67,6 @@ function feedPeer(core: Core, peer: NodeId, progress: Progress): void {
     if (progress.state === "replicate" && progress.next > core.log.lastIndex) break;
     sendAppend(core, peer, progress);
   }
-  // Nothing on its way that would tell of the commit: one empty append does, and its answer clocks the next.
-  if (progress.wantsNotice(core.commit)) sendAppend(core, peer, progress);
 }
 
 function sendAppend(core: Core, peer: NodeId, progress: Progress): void {
@@ -113,7 +116,7 @@ function nextAfterRejection(core: Core, message: AppendReply): Index {
 }
 
 /** Commits what a quorum holds durably, once it includes an entry of this term (thesis 3.6.2). */
-export function advanceCommit(core: Core, office: Leadership): void {
+export function advanceCommit(core: Core, office: Leadership, now: Millis): void {
   const { log, term, configuration } = core;
   const index = quorumValue(
     configuration,
@@ -124,6 +127,8 @@ export function advanceCommit(core: Core, office: Leadership): void {
     office.uncommittedBytes -= log.entry(own)?.payload.byteLength ?? 0;
   }
   core.commitTo(index);
+  // Where writes go on, the next append tells of this commit as well, and a message for each of them is saved.
+  if (office.noticeDue <= now) office.noticeDue = now + core.options.noticeDelayMs;
 }
 
 // Everybody else.

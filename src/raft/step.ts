@@ -109,6 +109,8 @@ export interface RaftOptions {
   /** Lower end, in milliseconds; each attempt draws from [t, 2t). */
   readonly electionTimeoutMs: number;
   readonly heartbeatIntervalMs: number;
+  /** How long a commit waits for an append that tells the peers of it as well. */
+  readonly noticeDelayMs: number;
   /** Clocks' rates differ by at most this fraction (0–0.5); shortens the lease. */
   readonly maxClockDrift: number;
   /** The host may not notice that its clock stood still for so many milliseconds; shortens the lease, lengthens ages. */

@@ -44,6 +44,7 @@ async function openCluster(
           id,
           electionTimeoutMs: 150,
           heartbeatIntervalMs: 30,
+          noticeDelayMs: 5,
           maxClockDrift: 0.1,
           limits: { ...raftLimits, trailingEntries: 100 },
           random: Math.random,

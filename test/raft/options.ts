@@ -14,6 +14,7 @@ export interface ClusterOptions {
   /** Members that only the test speaks for, with `inject`; what is sent to them stays on the network. */
   readonly absent?: readonly NodeId[];
   readonly limits?: Partial<RaftLimits>;
+  readonly noticeDelayMs?: number;
   /** One source per node, called with its position among the members. */
   readonly random?: (position: number) => () => number;
   /** Told, line by line, what happens. */
@@ -46,6 +47,7 @@ export function raftOptionsOf(id: NodeId, position: number, options: ClusterOpti
     id,
     electionTimeoutMs,
     heartbeatIntervalMs,
+    noticeDelayMs: options.noticeDelayMs ?? 0,
     maxClockDrift,
     maxClockJumpMs,
     limits: { ...defaultLimits, ...options.limits },

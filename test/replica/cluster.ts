@@ -143,6 +143,7 @@ export class TestCluster {
           id,
           electionTimeoutMs: 100,
           heartbeatIntervalMs: 20,
+          noticeDelayMs: 5,
           maxClockDrift: 0.1,
           limits,
           random: Math.random,

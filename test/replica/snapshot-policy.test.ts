@@ -45,6 +45,7 @@ function partsOf(setting: Setting, snapshots: SnapshotStore): ReplicaParts<null>
         id: "a",
         electionTimeoutMs: 100,
         heartbeatIntervalMs: 20,
+        noticeDelayMs: 5,
         maxClockDrift: 0,
         limits: { ...raftLimits, trailingEntries: 0 },
         random,

@@ -20,6 +20,7 @@ export function replicaOptions(
       id: node.id,
       electionTimeoutMs,
       heartbeatIntervalMs,
+      noticeDelayMs: Math.round(heartbeatIntervalMs / 10),
       maxClockDrift: drift,
       limits: {
         ...raftLimits,
