@@ -87,13 +87,20 @@ export class Nemesis {
     for (const machine of machines) {
       machine.onElected = () => {
         if (this.#stopped || !random.chance(share)) return;
+        this.#befell("regicide");
         this.#later(random.below(laterUs + 1), () => this.#fell(machine, random));
       };
     }
   }
 
+  #fellLeader(random: Random): boolean {
+    const leader = this.#parts.machines.find(({ replica }) => replica?.status().role === "leader");
+    if (leader === undefined || leader.paused) return false;
+    this.#fell(leader, random);
+    return true;
+  }
+
   #fell(machine: Machine, random: Random): void {
-    this.#befell("regicide");
     const us = Math.round(random.between(1, 8) * this.#parts.options.electionTimeoutMs * 1000);
     const others = this.#parts.machines.filter((each) => each !== machine);
     switch (random.pick(["power", "cut", "cut", "pause"])) {
@@ -134,6 +141,8 @@ export class Nemesis {
         return this.#pause(machine, random.whole(1, 10 * electionUs), "clockRuns", random);
       case "suspends":
         return this.#pause(machine, random.scaled(5000, 10 * electionUs), "clockStands", random);
+      case "regicide":
+        return this.#fellLeader(random);
       case "usurpers":
         return usurp({ ...this.#parts, ...this.#means }, random);
       case "wallSteps":
@@ -156,7 +165,6 @@ export class Nemesis {
       case "duplicates":
       case "delay":
       case "drift":
-      case "regicide":
       case "otherSettings":
         return false;
     }

@@ -28,6 +28,8 @@ export interface Endpoint extends Owner {
 export interface NetworkRates {
   /** Mean of an exponential distribution. */
   delayMs: number;
+  /** The slowest in twenty take so many times longer: answers to one attempt that come in the next. */
+  straggling: number;
   loss: number;
   duplicates: number;
 }
@@ -118,8 +120,10 @@ export class Network {
   /** Carries something: `arrive` happens to whatever process the receiver runs then, perhaps twice, perhaps never. */
   carry(from: Endpoint, to: Endpoint, arrive: () => void, copies: Copies): void {
     const random = this.#random;
-    const { delayMs, loss, duplicates } = this.rates;
-    const delay = this.#arrival(from.id, to.id, random.exponential(delayMs));
+    const { delayMs, straggling, loss, duplicates } = this.rates;
+    const ms = random.exponential(delayMs);
+    const isSlow = ms > 3 * delayMs;
+    const delay = this.#arrival(from.id, to.id, isSlow ? ms * straggling : ms);
     const isLost = random.chance(loss);
     if (copies !== "once" && random.chance(duplicates)) {
       const at = this.#arrival(from.id, to.id, random.exponential(4 * delayMs));

@@ -56,6 +56,7 @@ export interface SimOptions {
   readonly settings: Settings;
   readonly network: {
     readonly delayMs: number;
+    readonly straggling: number;
     readonly loss: number;
     readonly duplicates: number;
   };
@@ -112,6 +113,7 @@ export function drawOptions(seed: bigint, overrides: Overrides = {}): SimOptions
     settings: drawSettings(random),
     network: {
       delayMs: random.scaled(1, 300),
+      straggling: 1,
       loss: random.pick([0.001, 0.01, 0.03, 0.1, 0.3]),
       duplicates: random.pick([0.01, 0.05, 0.2, 0.5]),
     },
@@ -129,7 +131,12 @@ export function drawOptions(seed: bigint, overrides: Overrides = {}): SimOptions
     },
   };
   const { clients = options.load.clients, thinkMs = calm(options.load) } = overrides;
-  return { ...options, load: { ...options.load, clients, thinkMs } };
+  const straggling = new Random(seed, "straggling").pick([1, 10, 30, 100]);
+  return {
+    ...options,
+    network: { ...options.network, straggling },
+    load: { ...options.load, clients, thinkMs },
+  };
 }
 
 /** Bytes of values that the clients of a run put or read in a second: at most about so many. */
@@ -150,6 +157,7 @@ const focuses: readonly (readonly FaultKind[])[] = [
   ["drift", "usurpers"],
   ["delay", "usurpers"],
   ["suspends", "usurpers"],
+  ["regicide", "delay"],
   ["regicide", "loss", "delay"],
   ["crashAtCall", "powerCuts", "fullDisk"],
   ["transfers", "clogs", "suspends"],

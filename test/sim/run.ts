@@ -71,6 +71,7 @@ class Run implements Simulation {
       { world, trace: this.trace, probes: this.probes, random: new Random(seed, "network") },
       {
         delayMs: faults.has("delay") ? options.network.delayMs : 1,
+        straggling: faults.has("delay") ? options.network.straggling : 1,
         loss: faults.has("loss") ? options.network.loss : 0,
         duplicates: faults.has("duplicates") ? options.network.duplicates : 0,
       },
@@ -112,6 +113,7 @@ class Run implements Simulation {
     this.nemesis.stop();
     this.network.rates = {
       delayMs: Math.min(5, this.network.rates.delayMs),
+      straggling: 1,
       loss: 0,
       duplicates: 0,
     };
