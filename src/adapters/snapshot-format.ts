@@ -152,8 +152,8 @@ export async function checkTrailer(source: SnapshotSource, header: SnapshotHeade
 }
 
 /**
- * Streams the machine's chunks, each checked before it is handed out and there until the next is asked for, and at the end the trailer. Memory is bounded by
- * the window and the largest chunk.
+ * Streams the machine's chunks, each checked before it is handed out and there until the next is asked for, and at the
+ * end the trailer. Memory is bounded by the window and the largest chunk.
  * @throws {MalformedBytes}
  */
 export async function* readChunks(

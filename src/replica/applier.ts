@@ -116,8 +116,8 @@ export class Applier<Result> {
   }
 
   /**
-   * Gives up a snapshot under way, or a stop could last as long as it: the log still stands for it. Whoever took it is
-   * told.
+   * Gives up a snapshot under way, between two of its chunks, or a stop could last as long as it: the log still stands
+   * for it. Whoever took it is told. One that is being read back already, or put in place, ends.
    */
   async abandonSnapshot(): Promise<void> {
     this.#abandoned = true;
@@ -143,17 +143,27 @@ export class Applier<Result> {
   async *#counted(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
     let bytes = 0;
     for await (const chunk of chunks) {
-      if (this.#abandoned) throw new SnapshotAbandoned();
       bytes += chunk.length;
       yield chunk;
     }
     this.#snapshotBytes = bytes;
   }
 
+  /** Passes on the chunks of a snapshot until that is given up. @throws {SnapshotAbandoned} */
+  async *#wanted(
+    chunks: AsyncIterable<Uint8Array>,
+  ): AsyncGenerator<Uint8Array, void, undefined> {
+    for await (const chunk of chunks) {
+      if (this.#abandoned) throw new SnapshotAbandoned();
+      yield chunk;
+    }
+  }
+
   async #write(meta: SnapshotMeta): Promise<void> {
     const { snapshots, machine, clock, observer, log } = this.#parts;
     const startedAt = clock.now();
-    await snapshots.write(meta, this.#counted(inSlices(machine.snapshot().chunks(), clock)));
+    const chunks = this.#wanted(inSlices(machine.snapshot().chunks(), clock));
+    await snapshots.write(meta, this.#counted(chunks));
     const ms = clock.now() - startedAt;
     observer.snapshotWritten(ms / 1000, meta.index);
     log("info", "snapshot taken", { index: meta.index, term: meta.term, ms: Math.round(ms) });

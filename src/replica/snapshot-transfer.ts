@@ -186,7 +186,7 @@ export class SnapshotReceiver {
 }
 
 /**
- * The machine's chunks, letting the event loop turn between any two. After {@link restBytes} it rests for as long as
+ * The machine's chunks, letting the event loop turn between any two. Behind {@link restBytes} it rests for as long as
  * those took to be written, or {@link restMsMax}, so that a snapshot takes at most half of the node's processor and disk.
  */
 export async function* inSlices(
@@ -196,15 +196,15 @@ export async function* inSlices(
   let bytes = 0;
   let since = clock.now();
   for (const chunk of chunks) {
-    yield chunk;
-    bytes += chunk.length;
-    const now = clock.now();
-    if (bytes < restBytes) await clock.yield();
-    else {
+    if (bytes >= restBytes) {
+      const now = clock.now();
       const rest = Math.min(now - since, restMsMax);
       await new Promise<void>((resolve) => void clock.timer(now + rest, resolve));
       since = clock.now();
       bytes = 0;
     }
+    yield chunk;
+    bytes += chunk.length;
+    await clock.yield();
   }
 }

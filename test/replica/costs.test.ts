@@ -70,8 +70,8 @@ describe("what operations cost", () => {
     const { writes, messages } = await counted(async (leader) => {
       await Promise.all(commands.map((command) => leader.propose(command, 2000)));
     });
-    for (const [id, found] of writes) assert.deepEqual(entriesOf(found), [batch], id);
-    assert.equal(writes.size, 3);
+    const lengths = [...writes.values()].map((found) => found.map(({ entries }) => entries.length));
+    assert.deepEqual(lengths, [[batch], [batch], [batch]]);
     const appends = messages.filter((message) => message.type === "append");
     assert.deepEqual(entriesOf(appends), [batch, batch]);
     assert(appends.length <= 4, `${appends.length} appends, where two more tell of the commit`);
@@ -92,7 +92,7 @@ describe("what operations cost", () => {
       await Promise.all(commands.map(() => leader.read("linearizable", 2000)));
     });
     const rounds = new Set(messages.flatMap((m) => m.type === "heartbeat" ? [m.round] : []));
-    assert(rounds.size < batch / 4, `${rounds.size} rounds for ${batch} reads`);
+    assert(rounds.size <= 4, `${rounds.size} rounds for ${batch} reads`);
   });
 
   it("a put takes at most 64 bytes beside its key and value, on the wire and on the disk", async () => {

@@ -155,7 +155,7 @@ it("a snapshot under way is given up at a stop", async () => {
   assert.equal(snapshots.latest(), null);
 });
 
-it("a snapshot rests after each MiB for as long as that took, but never long", async () => {
+it("a snapshot rests between each MiB and the next for as long as the first took, but never long", async () => {
   let now = 0;
   const rests: number[] = [];
   const clock = {
@@ -168,7 +168,7 @@ it("a snapshot rests after each MiB for as long as that took, but never long", a
       return () => {};
     },
   };
-  const tookMs = [3, 4, 900, 1];
+  const tookMs = [3, 4, 900, 1, 5];
   for await (const chunk of inSlices(tookMs.map(() => new Uint8Array(512 * KIB)), clock)) {
     assert.equal(chunk.length, 512 * KIB);
     now += tookMs.shift() ?? 0;
