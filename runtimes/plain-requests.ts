@@ -11,8 +11,9 @@
  * ```
  *
  * of at most {@link headBytesMax} before the body, with one Host, no field twice, and none that rules the connection or
- * the body's form ({@link ruling}), but for `Connection: keep-alive`. The first request that is not plain takes its connection, with all that came and comes, to
- * `node:http`, for good: what is malformed, streamed, slow or large is judged there and nowhere else.
+ * the body's form ({@link ruling}), but for `Connection: keep-alive`. The first request that is not plain takes its
+ * connection, with all that came and comes, to `node:http`, for good: what is malformed, streamed, slow or large is
+ * judged there and nowhere else.
  */
 import type { Server } from "node:http";
 import type { Socket } from "node:net";
@@ -21,8 +22,8 @@ import { type AnswerEnd, PlainAnswer } from "./plain-answer.ts";
 /** Longer heads go to `node:http`, which bounds them. */
 const headBytesMax = 4096;
 
-/** How often silent connections are looked for. */
-const sweepIntervalMs = 1000;
+/** How often silent connections are looked for, at the least. */
+const sweepIntervalMsMax = 1000;
 
 const requestLine = /^(GET|PUT|POST|DELETE) (\/[!-~]*) HTTP\/1\.1\r\n/;
 /** Without white space that would have to be taken off, but for the one space that everybody writes. */
@@ -106,11 +107,13 @@ export function answerPlain(
 ): PlainDoor {
   const connections = new Set<PlainConnection>();
   const door = { listener, limits, closing: false, now: 0 };
+  const shortestMs = Math.min(limits.headersTimeoutMs, limits.idleTimeoutMs);
+  const sweepIntervalMs = Math.min(sweepIntervalMsMax, shortestMs / 4);
   // A timeout of the socket's own would be armed anew with each piece read or written: 1.5 µs a request.
   const sweep = setInterval(() => {
     door.now += sweepIntervalMs;
     for (const connection of connections) connection.endIfSilent();
-  }, sweepIntervalMs);
+  }, sweepIntervalMs).unref();
   server.once("close", () => clearInterval(sweep));
   const httpListeners = server.listeners("connection");
   server.removeAllListeners("connection");
@@ -136,7 +139,7 @@ interface Door {
   readonly listener: PlainListener;
   readonly limits: PlainLimits;
   closing: boolean;
-  /** Milliseconds, counted in steps of {@link sweepIntervalMs}. */
+  /** Milliseconds, counted in steps, one whenever silent connections are looked for. */
   now: number;
 }
 
@@ -230,7 +233,6 @@ class PlainConnection implements AnswerEnd {
   /** The answer is with the socket: the next request's turn, once the kernel has taken it. */
   answered(): void {
     if (!this.#socket.writableNeedDrain) return this.#proceed();
-    this.#socket.pause();
     this.#socket.once("drain", () => this.#proceed());
   }
 
@@ -239,7 +241,8 @@ class PlainConnection implements AnswerEnd {
     const next = this.#next;
     this.#answering = null;
     this.#next = null;
-    if (this.closing) return socket.destroySoon();
+    // One that broke off says `close` no more: whoever took it now would keep it for ever.
+    if (this.closing || !socket.writable) return socket.destroySoon();
     this.#silentSince = this.#door.now;
     this.#silenceMsMax = this.#door.limits.idleTimeoutMs;
     if (socket.isPaused()) socket.resume();
