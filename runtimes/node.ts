@@ -24,7 +24,10 @@ export const runtime: Runtime = {
       connectionsCheckingInterval: limits.headersTimeoutMs,
       noDelay: true,
     }, (incoming, outgoing) => void listener(incoming, outgoing));
-    // It asks no more of a request and its answer than the plain ones have.
+    // The listener of @hono/node-server 2.1.8 asks a request for method, url, headers, rawHeaders, socket.encrypted,
+    // errored, readableEnded and, before it would read a stream, rawBody; an answer for writeHead, flushHeaders, write,
+    // end, destroy, on, once and off (close, error, drain), headersSent, writable, writableFinished and destroyed.
+    // It has a way without all else that it looks for (_contentLength, complete, stream): see plain-adapter.test.ts.
     const door = answerPlain(server, listener as unknown as PlainListener, limits);
     await new Promise<void>((resolve, reject) => {
       server.once("error", reject);
