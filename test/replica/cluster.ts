@@ -67,6 +67,8 @@ export interface Settings {
   readonly snapshots?: (store: SnapshotStore) => SnapshotStore;
 }
 
+export const heartbeatIntervalMs = 20;
+
 export class TestCluster {
   readonly network: MemoryNetwork = createMemoryNetwork({ clock, limits: wireLimits });
   readonly replicas: Map<string, Replica<KvResult>> = new Map();
@@ -142,7 +144,7 @@ export class TestCluster {
         raft: {
           id,
           electionTimeoutMs: 100,
-          heartbeatIntervalMs: 20,
+          heartbeatIntervalMs,
           noticeDelayMs: 5,
           maxClockDrift: 0.1,
           limits,
