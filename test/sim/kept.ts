@@ -5,7 +5,7 @@
 
 export interface KeptSeed {
   readonly seed: bigint;
-  /** Simulated; just beyond the time at which it fails with the defect. */
+  /** Simulated; enough for it to fail with the defect. */
   readonly seconds: number;
   /** What it found. */
   readonly found: string;

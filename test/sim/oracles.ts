@@ -151,9 +151,10 @@ export class Oracles {
     if (!this.log(id).holds(entry.index, entry.crc)) {
       this.fail(`${id} applied ${entry.index}@${entry.term}, which its own disk doesn't hold`);
     }
-    if (!isNew) return;
-    this.#committedBy = this.#latestTerm;
-    this.#checkCommitted(id, entry);
+    if (isNew) {
+      this.#committedBy = this.#latestTerm;
+      this.#checkCommitted(id, entry);
+    }
     this.duties(id).applied();
   }
 
