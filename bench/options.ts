@@ -50,7 +50,7 @@ turns in every round. Clients and all nodes share this machine, so ratios count 
       put        PUT/s and latency at 1,024, 256, 64 and 1 outstanding
       get        linearizable GET/s and latency at 256 and 64 outstanding
       failover   longest gap between acknowledged writes when the leader is ended by kill -9
-      disk       bytes written to disk per PUT and node, of /proc/<pid>/io
+      disk       bytes that reach the disk per PUT and node (Linux)
       memory     resident memory for --big-keys keys of ${KEY_BYTES} bytes
       restart    a follower's start with --big-keys keys, its files not cached, beside reading them
       snapshot   PUT's p99 while snapshots of --big-keys keys are taken, beside none
