@@ -26,6 +26,8 @@ interface Proposal<Result> {
   readonly deadline: number;
   readonly resolve: (applied: Applied<Result>) => void;
   readonly reject: (error: Error) => void;
+  /** Where it was appended; 0 before that. */
+  index: Index;
   term: Term;
 }
 
@@ -34,6 +36,11 @@ export class Proposals<Result> {
   #gathering: Proposal<Result>[] = [];
   readonly #submitted = new Map<RequestId, Proposal<Result>[]>();
   readonly #appended = new Map<Index, Proposal<Result>>();
+  /**
+   * Those whose index another one of ours took, in a later term of office: nobody knows yet whose entry is committed
+   * there.
+   */
+  #displaced: Proposal<Result>[] = [];
 
   constructor(observer: ReplicaObserver) {
     this.#observer = observer;
@@ -41,13 +48,13 @@ export class Proposals<Result> {
 
   /** Proposals whose fate is open. */
   get pending(): number {
-    return this.#gathering.length + this.#appended.size;
+    return this.#gathering.length + this.#appended.size + this.#displaced.length;
   }
 
   /** Joins this turn's batch. @throws {NotLeader} {NotApplied} {OutcomeUnknown} */
   gather(command: Uint8Array, startedAt: number, deadline: number): Promise<Applied<Result>> {
     return new Promise((resolve, reject) => {
-      this.#gathering.push({ command, startedAt, deadline, resolve, reject, term: 0 });
+      this.#gathering.push({ command, startedAt, deadline, resolve, reject, index: 0, term: 0 });
     });
   }
 
@@ -66,7 +73,10 @@ export class Proposals<Result> {
     for (const [i, proposal] of batch.entries()) {
       if (i < answer.accepted) {
         proposal.term = answer.term;
-        this.#appended.set(answer.firstIndex + i, proposal);
+        proposal.index = answer.firstIndex + i;
+        const before = this.#appended.get(proposal.index);
+        if (before !== undefined) this.#displaced.push(before);
+        this.#appended.set(proposal.index, proposal);
       } else if (answer.reason === "overloaded") {
         this.#refuse(
           proposal,
@@ -82,8 +92,16 @@ export class Proposals<Result> {
   /** An entry was applied here: whoever proposed at its index learns what became of it. */
   onApplied(entry: Entry, result: Result | null, now: number): void {
     const proposal = this.#appended.get(entry.index);
-    if (proposal === undefined) return;
-    this.#appended.delete(entry.index);
+    if (proposal !== undefined) {
+      this.#appended.delete(entry.index);
+      this.#decide(proposal, entry, result, now);
+    }
+    for (const each of this.#takeDisplaced(({ index }) => index === entry.index)) {
+      this.#decide(each, entry, result, now);
+    }
+  }
+
+  #decide(proposal: Proposal<Result>, entry: Entry, result: Result | null, now: number): void {
     if (proposal.term !== entry.term || result === null) {
       // Another leader's entry is committed here, so ours can never be (Log Matching, thesis 3.5).
       this.#refuse(
@@ -104,6 +122,7 @@ export class Proposals<Result> {
       this.#appended.delete(at);
       this.#giveUp(proposal, now);
     }
+    for (const each of this.#takeDisplaced((one) => one.index <= index)) this.#giveUp(each, now);
   }
 
   /** Ends what is past its deadline. Cheap: what is in flight at a time is bounded by the uncommitted bytes. */
@@ -113,12 +132,16 @@ export class Proposals<Result> {
       this.#appended.delete(index);
       this.#giveUp(proposal, now);
     }
+    for (const each of this.#takeDisplaced(({ deadline }) => deadline <= now)) {
+      this.#giveUp(each, now);
+    }
   }
 
   /** The replica halts or stops: what was appended has an unknown fate, the rest was not proposed. */
   abandon(now: number): void {
     for (const proposal of this.#appended.values()) this.#giveUp(proposal, now);
     this.#appended.clear();
+    for (const proposal of this.#takeDisplaced(() => true)) this.#giveUp(proposal, now);
     const unproposed = this.#gathering;
     this.#gathering = [];
     for (const proposal of unproposed) {
@@ -128,6 +151,13 @@ export class Proposals<Result> {
       for (const proposal of batch) this.#giveUp(proposal, now);
     }
     this.#submitted.clear();
+  }
+
+  #takeDisplaced(wanted: (proposal: Proposal<Result>) => boolean): readonly Proposal<Result>[] {
+    if (this.#displaced.length === 0) return this.#displaced;
+    const taken = this.#displaced.filter(wanted);
+    if (taken.length > 0) this.#displaced = this.#displaced.filter((each) => !taken.includes(each));
+    return taken;
   }
 
   #refuse(proposal: Proposal<Result>, error: NotApplied, now: number): void {

@@ -67,4 +67,44 @@ describe("a proposal", () => {
     await assert.rejects(fates[0] ?? Promise.resolve(), OutcomeUnknown);
     await assert.rejects(late, NotApplied);
   });
+
+  describe("whose index another one of ours took in a later office", () => {
+    /** The first two as {@link proposed}, and a third at index 5 of term 4. */
+    function displaced() {
+      const { proposals, fates } = proposed(2, null);
+      const later = proposals.gather(command, 3, 200);
+      later.catch(() => undefined);
+      proposals.submit(2);
+      const answer = { type: "proposed", id: 2, firstIndex: 5, term: 4, accepted: 1 } as const;
+      proposals.onProposed({ ...answer, reason: null }, 3);
+      assert.equal(proposals.pending, 3);
+      const [first = Promise.reject(new Error("nothing was proposed"))] = fates;
+      return { proposals, first, later };
+    }
+
+    it("is not applied when that one is", async () => {
+      const { proposals, first, later } = displaced();
+      proposals.onApplied(entry(5, 4), "later", 4);
+      assert.deepEqual(await later, { index: 5, term: 4, result: "later" });
+      await assert.rejects(first, NotApplied);
+      assert.equal(proposals.pending, 1);
+    });
+
+    it("is applied where its own entry was committed after all", async () => {
+      const { proposals, first, later } = displaced();
+      proposals.onApplied(entry(5, 3), "first", 4);
+      assert.deepEqual(await first, { index: 5, term: 3, result: "first" });
+      await assert.rejects(later, NotApplied);
+    });
+
+    it("is unknown at its deadline, behind a snapshot, and when the replica halts", async () => {
+      for (const end of ["expire", "onRestored", "abandon"] as const) {
+        const { proposals, first } = displaced();
+        if (end === "expire") proposals.expire(100);
+        if (end === "onRestored") proposals.onRestored(5, 4);
+        if (end === "abandon") proposals.abandon(4);
+        await assert.rejects(first, OutcomeUnknown, end);
+      }
+    });
+  });
 });
