@@ -70,7 +70,7 @@ export class Oracles {
         if (message.granted) this.#grants(message.to, term, from);
         return;
       case "appendReply":
-        if (message.success) this.#acknowledged(from, message.match);
+        if (message.success) this.#acknowledged(from, term, message.match);
         return this.#knows(from, term);
       case "preVote":
       case "preVoteReply":
@@ -226,9 +226,13 @@ export class Oracles {
     );
   }
 
-  #acknowledged(id: string, match: number): void {
-    const { last } = this.log(id);
-    if (match > last.index) {
+  /**
+   * What a disk held while it was of the acknowledgement's term. One write may hold that and what a later leader cut of
+   * it: whoever elected that leader hadn't the entries, so no majority acknowledges them.
+   */
+  #acknowledged(id: string, term: number, match: number): void {
+    const { last, hardState } = this.log(id);
+    if (match > last.index && hardState.term <= term) {
       this.fail(`${id} acknowledges ${match}, and its disk ends at ${last.index}`);
     }
   }
