@@ -22,6 +22,19 @@ export class OutcomeUnknown extends Error {
   override readonly name = "OutcomeUnknown";
 }
 
+/** Why a change of membership was refused. */
+export type ChangeRefusedCode = "bad_request" | "not_found" | "change_in_progress";
+
+/** The members stay as they are, and the same request would be refused again. */
+export class ChangeRefused extends Error {
+  override readonly name = "ChangeRefused";
+  readonly code: ChangeRefusedCode;
+  constructor(code: ChangeRefusedCode, message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
 /** A stale read was asked for with a bound that this node cannot keep. */
 export class TooStale extends Error {
   override readonly name = "TooStale";

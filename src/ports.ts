@@ -1,6 +1,15 @@
 /** What the replica needs of the world, as interfaces only. `adapters/` has them for real machines and for tests. */
+import type { ChangeRefusedCode, NotAppliedReason } from "./errors.ts";
 import type { ReplyMessage, RequestMessage } from "./raft/message.ts";
-import type { Entry, HardState, Index, NodeId, SnapshotMeta, Term } from "./raft/types.ts";
+import type {
+  Configuration,
+  Entry,
+  HardState,
+  Index,
+  NodeId,
+  SnapshotMeta,
+  Term,
+} from "./raft/types.ts";
 import type { Persist } from "./raft/step.ts";
 
 /** Time and turns of the event loop. */
@@ -114,6 +123,44 @@ export type ForwardReply =
   | { readonly type: "notApplied"; readonly reason: "no_leader" | "not_ready" | "overloaded" }
   | { readonly type: "unknown" };
 
+/** A member, as a request names it. */
+export interface MemberSpec {
+  readonly id: NodeId;
+  /** Null where the one that is known stands. */
+  readonly url: string | null;
+}
+
+/** A change of membership that somebody asks for. */
+export type MemberRequest =
+  /** One more, to vote once it has caught up, or only to learn; also a learner that is to vote. */
+  | { readonly type: "add"; readonly id: NodeId; readonly url: string; readonly voter: boolean }
+  | { readonly type: "remove"; readonly id: NodeId }
+  /** These and no others. */
+  | {
+    readonly type: "set";
+    readonly voters: readonly MemberSpec[];
+    readonly learners: readonly MemberSpec[];
+  };
+
+/** What only the leader can do, handed to it by a node that was asked. A `target` of null is the most caught-up voter. */
+export type ManageRequest = MemberRequest | {
+  readonly type: "transfer";
+  readonly target: NodeId | null;
+};
+
+/** The membership in effect, and whether a change of it has begun and isn't over. */
+export interface MembersView {
+  readonly configuration: Configuration;
+  readonly changing: boolean;
+}
+
+export type ManageReply =
+  | ({ readonly type: "members" } & MembersView)
+  | { readonly type: "transferred"; readonly leader: NodeId }
+  | { readonly type: "refused"; readonly code: ChangeRefusedCode; readonly detail: string }
+  | { readonly type: "notApplied"; readonly reason: NotAppliedReason; readonly detail: string }
+  | { readonly type: "unknown" };
+
 /** A piece of a snapshot on its way. `offset` is where `bytes` begin in the file of `size` bytes. */
 export interface SnapshotChunk {
   readonly from: NodeId;
@@ -137,6 +184,8 @@ export interface Transport {
   request(message: RequestMessage, timeoutMs: number): Promise<ReplyMessage>;
   /** Hands a command to the leader. @throws {PeerUnreachable} */
   forward(to: NodeId, command: Uint8Array, timeoutMs: number): Promise<ForwardReply>;
+  /** @throws {PeerUnreachable} */
+  manage(to: NodeId, request: ManageRequest, timeoutMs: number): Promise<ManageReply>;
   /** An empty chunk asks where to begin. @throws {PeerUnreachable} */
   sendChunk(chunk: SnapshotChunk, timeoutMs: number): Promise<SnapshotChunkReply>;
   /** Where members are, whenever that changes. */
@@ -148,6 +197,7 @@ export interface Transport {
 export interface PeerHandler {
   receive(message: RequestMessage): Promise<ReplyMessage>;
   forwarded(command: Uint8Array, timeoutMs: number): Promise<ForwardReply>;
+  managed(request: ManageRequest, timeoutMs: number): Promise<ManageReply>;
   receiveChunk(chunk: SnapshotChunk): Promise<SnapshotChunkReply>;
 }
 

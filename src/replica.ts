@@ -8,6 +8,10 @@
 import { NotApplied, OutcomeUnknown, PeerUnreachable } from "./errors.ts";
 import type {
   ForwardReply,
+  ManageReply,
+  ManageRequest,
+  MemberRequest,
+  MembersView,
   PeerHandler,
   SnapshotChunk,
   SnapshotChunkReply,
@@ -17,14 +21,15 @@ import type { ReplyMessage, RequestMessage } from "./raft/message.ts";
 import type { Answer } from "./raft/step.ts";
 import type { Entry, Index, NodeId, ReadLevel } from "./raft/types.ts";
 import { Driver } from "./replica/driver.ts";
+import { Management } from "./replica/management.ts";
 import type { ReplicaParts } from "./replica/parts.ts";
 import { type Applied, NotLeader, Proposals } from "./replica/proposals.ts";
 import { Reads } from "./replica/reads.ts";
-import type { HealthCheck, ReplicaStatus } from "./replica/status.ts";
+import { type Health, healthOf, type ReplicaStatus } from "./replica/status.ts";
 
 export type { Applied } from "./replica/proposals.ts";
 export type { ReplicaOptions, ReplicaParts } from "./replica/parts.ts";
-export type { HealthCheck, ReplicaStatus } from "./replica/status.ts";
+export type { Health, HealthCheck, ReplicaStatus } from "./replica/status.ts";
 
 /** How often deadlines are looked at, in milliseconds: a request may be answered this much late. */
 const sweepIntervalMs = 20;
@@ -40,7 +45,7 @@ export class Replica<Result> implements PeerHandler {
   readonly #driver: Driver<Result>;
   readonly #proposals: Proposals<Result>;
   readonly #reads = new Reads();
-  readonly #transfers = new Map<number, (answer: Answer) => void>();
+  readonly #management: Management<Result>;
   readonly #leaderWaiters: (() => void)[] = [];
   #nextId = 1;
   #flushing = false;
@@ -53,6 +58,12 @@ export class Replica<Result> implements PeerHandler {
     this.clusterId = parts.options.clusterId;
     this.machine = parts.machine;
     this.#proposals = new Proposals(parts.observer);
+    this.#management = new Management({
+      parts,
+      driver,
+      nextId: () => this.#nextId++,
+      leaderChange: (until) => this.#leaderChange(until),
+    });
   }
 
   /**
@@ -66,6 +77,11 @@ export class Replica<Result> implements PeerHandler {
   /** Resolves with the reason when a broken invariant or a failed write has halted this replica. */
   get halted(): Promise<Error> {
     return this.#driver.halted;
+  }
+
+  /** Resolves when the log that was applied here says that this node is a member no more. */
+  get removed(): Promise<void> {
+    return this.#driver.removed;
   }
 
   /** The Raft term that this node is in. */
@@ -85,6 +101,7 @@ export class Replica<Result> implements PeerHandler {
       onEnd: () => {
         this.#proposals.abandon(clock.now());
         this.#reads.abandon();
+        this.#management.abandon();
         this.#wakeWaiters();
       },
     });
@@ -157,55 +174,47 @@ export class Replica<Result> implements PeerHandler {
     return this.#driver.raft.entries(from, limit);
   }
 
-  health(): { readonly live: readonly HealthCheck[]; readonly ready: readonly HealthCheck[] } {
-    const { persistLagMs, leader } = this.status();
+  health(): Health {
     const { electionTimeoutMs } = this.#parts.options.raft;
-    const staleness = this.stalenessMs();
-    const running = this.#driver.state === "running";
-    const live = [
-      { name: "running", ok: running, detail: this.#driver.state },
-      {
-        name: "disk",
-        ok: persistLagMs < 4 * electionTimeoutMs,
-        detail: `${Math.round(persistLagMs)} ms behind`,
-      },
-    ];
-    const caughtUp = staleness !== null && staleness < 4 * electionTimeoutMs;
-    const ready = [
-      ...live,
-      { name: "leader", ok: leader !== null, detail: leader ?? "none known" },
-      {
-        name: "caughtUp",
-        ok: caughtUp,
-        detail: staleness === null ? "never" : `${staleness} ms old at most`,
-      },
-    ];
-    return { live, ready };
+    return healthOf({
+      state: this.#driver.state,
+      leader: this.#driver.raft.leader,
+      persistLagMs: this.#driver.persistLagMs,
+      stalenessMs: this.stalenessMs(),
+      patienceMs: 4 * electionTimeoutMs,
+    });
   }
 
   /**
-   * Hands leadership to `target`, or to the most caught-up voter. Resolves with the new leader.
-   * @throws {NotApplied} where this node does not lead or the target did not take over.
+   * Hands leadership to `target`, or to the most caught-up voter. Any node takes it. Resolves with the new leader.
+   * @throws {NotApplied} where the target did not take over. {OutcomeUnknown}
    */
-  async transferLeadership(target: NodeId | null, timeoutMs: number): Promise<NodeId> {
-    this.#driver.assertRunning();
-    const id = this.#nextId++;
-    const { clock } = this.#parts;
-    const answer = await new Promise<Answer | null>((resolve) => {
-      const cancel = clock.timer(clock.now() + timeoutMs, () => resolve(null));
-      this.#transfers.set(id, (given) => {
-        cancel();
-        resolve(given);
-      });
-      this.#driver.step({ type: "transfer", id, target });
-    });
-    this.#transfers.delete(id);
-    if (answer?.type === "transferred") return answer.leader;
-    const reason = answer?.type === "transferRejected" ? answer.reason : "timedOut";
-    throw new NotApplied(
-      reason === "notLeader" ? "no_leader" : "not_ready",
-      `leadership was not handed over: ${reason}`,
-    );
+  transferLeadership(target: NodeId | null, timeoutMs: number): Promise<NodeId> {
+    return this.#management.transferLeadership(target, timeoutMs);
+  }
+
+  /**
+   * Changes who takes part (thesis 4). Any node takes it. Resolves when the change is over; or when `timeoutMs` are and
+   * it goes on, which `changing` says: newcomers are still catching up. What is already so resolves at once.
+   *
+   * @example
+   * ```ts
+   * await replica.changeMembers({ type: "add", id: "n4", url: "http://10.0.0.4:4001", voter: true }, 2000);
+   * ```
+   * @throws {ChangeRefused} where it makes no sense, or another change is under way. {NotApplied} {OutcomeUnknown}
+   */
+  changeMembers(request: MemberRequest, timeoutMs: number): Promise<MembersView> {
+    return this.#management.changeMembers(request, timeoutMs);
+  }
+
+  /** This node's view of the membership. */
+  members(): MembersView {
+    return this.#management.members();
+  }
+
+  /** A member that nobody had heard of yet has come, in this life of its disk: a leader takes note of it. */
+  bind(member: NodeId, incarnation: string): void {
+    if (this.#driver.state === "running") this.#driver.step({ type: "bind", member, incarnation });
   }
 
   /** Ends at once; what is open is answered, as unknown where it was proposed. Resolves when the disk is closed. */
@@ -215,6 +224,10 @@ export class Replica<Result> implements PeerHandler {
 
   receive(message: RequestMessage): Promise<ReplyMessage> {
     return this.#driver.receive(message);
+  }
+
+  managed(request: ManageRequest, timeoutMs: number): Promise<ManageReply> {
+    return this.#management.managed(request, timeoutMs);
   }
 
   receiveChunk(chunk: SnapshotChunk): Promise<SnapshotChunkReply> {
@@ -319,17 +332,11 @@ export class Replica<Result> implements PeerHandler {
   }
 
   #answer(answer: Answer): void {
-    switch (answer.type) {
-      case "proposed":
-        return this.#proposals.onProposed(answer, this.#parts.clock.now());
-      case "readable":
-        return this.#reads.onReadable(answer.id, answer.index, this.#driver.appliedIndex);
-      case "readRejected":
-        return this.#reads.onRejected(answer.id);
-      case "transferred":
-      case "transferRejected":
-        return this.#transfers.get(answer.id)?.(answer);
-    }
+    const { type } = answer;
+    if (type === "proposed") this.#proposals.onProposed(answer, this.#parts.clock.now());
+    else if (type === "readRejected") this.#reads.onRejected(answer.id);
+    else if (type !== "readable") this.#management.onAnswer(answer);
+    else this.#reads.onReadable(answer.id, answer.index, this.#driver.appliedIndex);
   }
 
   #wakeWaiters(): void {

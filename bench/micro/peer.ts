@@ -96,6 +96,7 @@ function peerExchange(): (
           },
         ),
       forwarded: () => Promise.resolve({ type: "applied", index: 1, term: 1, result }),
+      managed: () => Promise.resolve({ type: "unknown" }),
       receiveChunk: () => Promise.resolve({ offset: 0, refused: true }),
     },
     authenticator: authenticatorOf("n2", []),

@@ -9,6 +9,8 @@ import { MalformedBytes, PeerUnreachable } from "../errors.ts";
 import type {
   Clock,
   ForwardReply,
+  ManageReply,
+  ManageRequest,
   SnapshotChunk,
   SnapshotChunkReply,
   Transport,
@@ -19,9 +21,11 @@ import { type Call, Deadlines, Lane, type LaneLimits } from "./peer-calls.ts";
 import {
   decodeChunkReply,
   decodeForwardReply,
+  decodeManageReply,
   decodeReply,
   encodeChunk,
   encodeForward,
+  encodeManage,
   encodeRequest,
   type HeaderReader,
   type PeerAuthenticator,
@@ -123,6 +127,18 @@ class FetchTransport implements Transport {
       body,
       timeoutMs,
       (bytes) => decodeForwardReply(bytes, wire),
+    );
+  }
+
+  async manage(to: NodeId, request: ManageRequest, timeoutMs: number): Promise<ManageReply> {
+    const body = encodeManage({ request, timeoutMs: Math.max(0, timeoutMs) });
+    const { wire } = this.#options.limits;
+    return await this.#post(
+      to,
+      "manage",
+      body,
+      timeoutMs,
+      (bytes) => decodeManageReply(bytes, wire),
     );
   }
 

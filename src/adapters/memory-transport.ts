@@ -7,6 +7,8 @@ import { PeerUnreachable } from "../errors.ts";
 import type {
   Clock,
   ForwardReply,
+  ManageReply,
+  ManageRequest,
   PeerHandler,
   SnapshotChunk,
   SnapshotChunkReply,
@@ -110,6 +112,15 @@ class MemoryTransport implements Transport {
       return wire.encodeForwardReply(await handler.forwarded(request.command, request.timeoutMs));
     });
     return wire.decodeForwardReply(bytes, this.#limits);
+  }
+
+  async manage(to: NodeId, request: ManageRequest, timeoutMs: number): Promise<ManageReply> {
+    const body = wire.encodeManage({ request, timeoutMs: Math.max(0, timeoutMs) });
+    const bytes = await this.#call(to, timeoutMs, async (handler) => {
+      const call = wire.decodeManage(body, this.#limits);
+      return wire.encodeManageReply(await handler.managed(call.request, call.timeoutMs));
+    });
+    return wire.decodeManageReply(bytes, this.#limits);
   }
 
   async sendChunk(chunk: SnapshotChunk, timeoutMs: number): Promise<SnapshotChunkReply> {

@@ -1,6 +1,14 @@
 /** The shapes of peer messages, for valibot. Strict: a field that is not named here is an error. */
 import * as v from "valibot";
-import type { ForwardReply, SnapshotChunk, SnapshotChunkReply } from "../ports.ts";
+import type {
+  ForwardReply,
+  ManageReply,
+  ManageRequest,
+  SnapshotChunk,
+  SnapshotChunkReply,
+} from "../ports.ts";
+import { decodeConfiguration } from "../raft/membership.ts";
+import type { Configuration } from "../raft/types.ts";
 import type { Append, ReplyMessage, RequestMessage } from "../raft/message.ts";
 
 type Shape<Output> = v.GenericSchema<unknown, Output>;
@@ -9,9 +17,6 @@ type Of<Union extends { readonly type: string }, Type extends Union["type"]> = E
   { readonly type: Type }
 >;
 
-/** Members of one configuration, in each of its lists. */
-const MEMBERS_MAX = 128;
-const URL_LENGTH_MAX = 2048;
 /** Ten minutes; no sender waits longer. */
 const FORWARD_TIMEOUT_MS_MAX = 600_000;
 
@@ -25,21 +30,11 @@ const bytes = v.instance(Uint8Array);
 
 const header = { from: nodeId, to: nodeId, term: count, id: count };
 
-const memberIds = v.pipe(
-  v.array(nodeId),
-  v.maxLength(MEMBERS_MAX),
-  v.check((ids) => new Set(ids).size === ids.length, "a member that comes twice"),
+/** As a log entry spells it: see `raft/membership.ts`. */
+const configuration = v.pipe(
+  v.instance(Uint8Array),
+  v.transform((payload): Configuration => decodeConfiguration(payload)),
 );
-const configuration = v.strictObject({
-  voters: v.pipe(memberIds, v.minLength(1)),
-  outgoing: memberIds,
-  learners: memberIds,
-  urls: v.pipe(
-    v.array(v.strictTuple([nodeId, v.pipe(v.string(), v.maxLength(URL_LENGTH_MAX))])),
-    v.maxLength(3 * MEMBERS_MAX),
-    v.transform((pairs): Record<string, string> => Object.fromEntries(pairs)),
-  ),
-});
 const meta = v.strictObject({ index: count, term: count, crc, configuration });
 
 /** As it travels: `entries` are records, still to be decoded. */
@@ -127,6 +122,43 @@ export const forwardReplyShape: Shape<ForwardReply> = v.variant("type", [
   v.strictObject({
     type: v.literal("notApplied"),
     reason: v.picklist(["no_leader", "not_ready", "overloaded"]),
+  }),
+  v.strictObject({ type: v.literal("unknown") }),
+]);
+
+const MEMBERS_MAX = 64;
+const URL_LENGTH_MAX = 2048;
+const url = v.pipe(v.string(), v.maxLength(URL_LENGTH_MAX));
+const members = v.pipe(
+  v.array(v.strictObject({ id: nodeId, url: v.nullable(url) })),
+  v.maxLength(MEMBERS_MAX),
+);
+
+export const manageShape: Shape<
+  { readonly timeoutMs: number; readonly request: ManageRequest }
+> = v.strictObject({
+  timeoutMs: v.pipe(v.number(), v.minValue(0), v.maxValue(FORWARD_TIMEOUT_MS_MAX)),
+  request: v.variant("type", [
+    v.strictObject({ type: v.literal("add"), id: nodeId, url, voter: v.boolean() }),
+    v.strictObject({ type: v.literal("remove"), id: nodeId }),
+    v.strictObject({ type: v.literal("set"), voters: members, learners: members }),
+    v.strictObject({ type: v.literal("transfer"), target: v.nullable(nodeId) }),
+  ]),
+});
+
+const detail = v.pipe(v.string(), v.maxLength(2048));
+export const manageReplyShape: Shape<ManageReply> = v.variant("type", [
+  v.strictObject({ type: v.literal("members"), configuration, changing: v.boolean() }),
+  v.strictObject({ type: v.literal("transferred"), leader: nodeId }),
+  v.strictObject({
+    type: v.literal("refused"),
+    code: v.picklist(["bad_request", "not_found", "change_in_progress"]),
+    detail,
+  }),
+  v.strictObject({
+    type: v.literal("notApplied"),
+    reason: v.picklist(["no_leader", "not_ready", "overloaded"]),
+    detail,
   }),
   v.strictObject({ type: v.literal("unknown") }),
 ]);

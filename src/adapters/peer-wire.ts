@@ -12,7 +12,14 @@
 import * as v from "valibot";
 import { type CborLimits, decodeCbor, encodeCbor } from "../cbor.ts";
 import { MalformedBytes } from "../errors.ts";
-import type { ForwardReply, SnapshotChunk, SnapshotChunkReply } from "../ports.ts";
+import type {
+  ForwardReply,
+  ManageReply,
+  ManageRequest,
+  SnapshotChunk,
+  SnapshotChunkReply,
+} from "../ports.ts";
+import { encodeConfiguration } from "../raft/membership.ts";
 import type { ReplyMessage, RequestMessage } from "../raft/message.ts";
 import type { NodeId } from "../raft/types.ts";
 import { decodeRecords, type RecordLimits } from "./log-record.ts";
@@ -22,6 +29,8 @@ import {
   chunkShape,
   forwardReplyShape,
   forwardShape,
+  manageReplyShape,
+  manageShape,
   replyShapes,
   requestShapes,
 } from "./peer-shapes.ts";
@@ -30,7 +39,7 @@ import {
 export type RequestType = RequestMessage["type"];
 
 /** Every request that a peer may send. */
-export type PeerRequestType = RequestType | "forward" | "snapshotChunk";
+export type PeerRequestType = RequestType | "forward" | "manage" | "snapshotChunk";
 
 /** Where each request is posted: its type in kebab case. */
 export const peerPaths: Readonly<Record<PeerRequestType, string>> = {
@@ -42,6 +51,7 @@ export const peerPaths: Readonly<Record<PeerRequestType, string>> = {
   timeoutNow: "/raft/v1/timeout-now",
   readIndex: "/raft/v1/read-index",
   forward: "/raft/v1/forward",
+  manage: "/raft/v1/manage",
   snapshotChunk: "/raft/v1/snapshot-chunk",
 };
 
@@ -57,6 +67,7 @@ export const peerLanes: Readonly<Record<PeerRequestType, PeerLane>> = {
   timeoutNow: "control",
   readIndex: "control",
   forward: "forward",
+  manage: "control",
   snapshotChunk: "snapshot",
 };
 
@@ -73,6 +84,13 @@ export const ENVELOPE_BYTES_MAX: number = 512 * 1024;
 /** A client's command on its way to the leader. */
 export interface ForwardRequest {
   readonly command: Uint8Array;
+  /** How long the sender will wait for the answer, in milliseconds. */
+  readonly timeoutMs: number;
+}
+
+/** What a node was asked to do with its cluster, on its way to the leader. */
+export interface ManageCall {
+  readonly request: ManageRequest;
   /** How long the sender will wait for the answer, in milliseconds. */
   readonly timeoutMs: number;
 }
@@ -126,11 +144,8 @@ export function encodeRequest(message: RequestMessage): Uint8Array<ArrayBuffer> 
     return withBytes(envelope, "entries", entries.map((entry) => entry.record));
   }
   if (message.type === "installSnapshot") {
-    const { configuration } = message.meta;
-    // Pairs, because an id may be `__proto__`.
-    const urls = Object.entries(configuration.urls);
-    const meta = { ...message.meta, configuration: { ...configuration, urls } };
-    return encodeCbor({ ...message, meta });
+    const configuration = encodeConfiguration(message.meta.configuration);
+    return encodeCbor({ ...message, meta: { ...message.meta, configuration } });
   }
   return encodeCbor(message);
 }
@@ -190,6 +205,25 @@ export function encodeForwardReply(reply: ForwardReply): Uint8Array<ArrayBuffer>
 /** The result is a view into `bytes`. @throws {MalformedBytes} */
 export function decodeForwardReply(bytes: Uint8Array, limits: PeerWireLimits): ForwardReply {
   return shaped(forwardReplyShape, decodeBody(bytes, limits));
+}
+
+export function encodeManage(call: ManageCall): Uint8Array<ArrayBuffer> {
+  return encodeCbor(call);
+}
+
+/** @throws {MalformedBytes} */
+export function decodeManage(bytes: Uint8Array, limits: PeerWireLimits): ManageCall {
+  return shaped(manageShape, decodeBody(bytes, limits));
+}
+
+export function encodeManageReply(reply: ManageReply): Uint8Array<ArrayBuffer> {
+  if (reply.type !== "members") return encodeCbor(reply);
+  return encodeCbor({ ...reply, configuration: encodeConfiguration(reply.configuration) });
+}
+
+/** @throws {MalformedBytes} */
+export function decodeManageReply(bytes: Uint8Array, limits: PeerWireLimits): ManageReply {
+  return shaped(manageReplyShape, decodeBody(bytes, limits));
 }
 
 export function encodeChunk(chunk: SnapshotChunk): Uint8Array<ArrayBuffer> {

@@ -17,9 +17,11 @@ import { type Context, Hono } from "hono";
 import {
   decodeChunk,
   decodeForward,
+  decodeManage,
   decodeRequest,
   encodeChunkReply,
   encodeForwardReply,
+  encodeManageReply,
   encodeReply,
   type PeerAuthenticator,
   type PeerExchange,
@@ -182,6 +184,10 @@ function decodeMessage(
   if (type === "forward") {
     const { command, timeoutMs } = decodeForward(body, limits);
     return async (handler) => encodeForwardReply(await handler.forwarded(command, timeoutMs));
+  }
+  if (type === "manage") {
+    const { request, timeoutMs } = decodeManage(body, limits);
+    return async (handler) => encodeManageReply(await handler.managed(request, timeoutMs));
   }
   if (type === "snapshotChunk") {
     const chunk = decodeChunk(body, limits);

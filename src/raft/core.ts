@@ -28,7 +28,7 @@ import type {
 } from "./types.ts";
 
 /** A configuration and the index of the entry that brought it. */
-interface Membership {
+interface Seating {
   readonly index: Index;
   readonly configuration: Configuration;
 }
@@ -81,7 +81,7 @@ export class Core {
 
   /** All entries up to here were handed out to be applied. */
   #handed: Index;
-  #memberships: Membership[];
+  #memberships: Seating[];
   #out: Outbox = { send: [], answers: [], restore: null, compactBefore: null };
 
   constructor(options: RaftOptions, start: ReturnType<typeof restore>) {
@@ -121,6 +121,11 @@ export class Core {
     const membership = this.#memberships.findLast((membership) => membership.index <= index);
     invariant(membership !== undefined, `no configuration at ${index}`);
     return membership.configuration;
+  }
+
+  /** The index of the entry that brought the configuration in effect; 0 where a snapshot or the birth did. */
+  get configurationIndex(): Index {
+    return this.#memberships.at(-1)?.index ?? 0;
   }
 
   /** Whether a committed change of membership still waits for the state machine. */
@@ -299,7 +304,8 @@ export class Core {
       }
     }
     const { transfer } = office;
-    if (transfer !== null) this.handover = { id: transfer.id, until: transfer.until };
+    if (transfer === null || transfer.id === null) return;
+    this.handover = { id: transfer.id, until: transfer.until };
   }
 
   /** Ends a step: what it gathered, with what is now ready to be applied. */

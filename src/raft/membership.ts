@@ -1,12 +1,15 @@
 /**
  * The configuration as data: who votes, who only learns, and how an entry of kind `configuration` spells it.
  *
- * Grammar of such an entry's payload: UTF-8 JSON without spaces, `{"learners":[…],"outgoing":[…],"urls":{…},
- * "voters":[…]}`. Valid if and only if the keys stand in this order, ids are 1–64 of `A-Z a-z 0-9 . _ -`, lists are
- * sorted and without repetition, there is a voter, no learner votes, each URL is a member's, and it is at most 64 KiB.
+ * Grammar of such an entry's payload: UTF-8 JSON without spaces, `{"incarnations":{…},"learners":[…],"next":{"learners":
+ * […],"voters":[…]},"outgoing":[…],"removed":[…],"urls":{…},"voters":[…]}`, where `incarnations`, `next` and `removed` may
+ * be missing and are never empty. Valid if and only if the keys stand in this order, ids and incarnations are 1–64 of
+ * `A-Z a-z 0-9 . _ -`, lists are sorted and without repetition, there is a voter, no learner votes, each URL and each
+ * incarnation is a member's, nobody who was removed is a member, those in `next` are members and no learner votes in it,
+ * and it is at most 64 KiB.
  */
 import { MalformedBytes } from "../errors.ts";
-import type { Configuration, NodeId } from "./types.ts";
+import type { Configuration, Membership, NodeId } from "./types.ts";
 
 const PAYLOAD_BYTES_MAX = 65_536;
 const NODE_ID = /^[A-Za-z0-9._-]{1,64}$/;
@@ -43,36 +46,79 @@ export function decodeConfiguration(payload: Uint8Array): Configuration {
     throw new MalformedBytes(`a configuration longer than ${PAYLOAD_BYTES_MAX} bytes`, 0);
   }
   const { text, value } = parse(payload);
-  const configuration: Configuration = {
-    voters: idsIn(value, "voters"),
-    outgoing: idsIn(value, "outgoing"),
-    learners: idsIn(value, "learners"),
-    urls: urlsIn(value),
-  };
-  if (configuration.voters.length === 0) {
-    throw new MalformedBytes("a configuration without voters", 0);
-  }
-  if (configuration.learners.some((id) => isVoter(configuration, id))) {
-    throw new MalformedBytes("a configuration with a learner that votes", 0);
-  }
-  const members = membersOf(configuration);
-  if (Object.keys(configuration.urls).some((id) => !members.includes(id))) {
-    throw new MalformedBytes("a configuration with the URL of a stranger", 0);
-  }
+  const configuration = configurationIn(value);
+  checkSense(configuration);
   if (canonical(configuration) !== text) {
     throw new MalformedBytes("a configuration that is not in canonical form", 0);
   }
   return configuration;
 }
 
+function configurationIn(value: object): Configuration {
+  const incarnations = textsIn(value, "incarnations");
+  const removed = field(value, "removed");
+  const next = field(value, "next");
+  return {
+    voters: idsIn(value, "voters"),
+    outgoing: idsIn(value, "outgoing"),
+    learners: idsIn(value, "learners"),
+    urls: textsIn(value, "urls") ?? malformed("a configuration without urls"),
+    ...(incarnations === undefined ? {} : { incarnations }),
+    ...(removed === undefined ? {} : { removed: idsIn(value, "removed") }),
+    ...(next === undefined ? {} : { next: membershipIn(next) }),
+  };
+}
+
+function membershipIn(value: unknown): Membership {
+  if (typeof value !== "object" || value === null) malformed("a configuration whose next is none");
+  return { voters: idsIn(value, "voters"), learners: idsIn(value, "learners") };
+}
+
+/** What lists that are well formed may not say together. */
+function checkSense(configuration: Configuration): void {
+  const { voters, learners, urls, incarnations = {}, removed = [], next } = configuration;
+  if (voters.length === 0 || next?.voters.length === 0) malformed("a configuration without voters");
+  if (learners.some((id) => isVoter(configuration, id))) {
+    malformed("a configuration with a learner that votes");
+  }
+  const members = new Set(membersOf(configuration));
+  if (Object.keys(urls).some((id) => !members.has(id))) {
+    malformed("a configuration with the URL of a stranger");
+  }
+  for (const [id, incarnation] of Object.entries(incarnations)) {
+    if (!members.has(id)) malformed("a configuration with the incarnation of a stranger");
+    if (!NODE_ID.test(incarnation)) malformed("a configuration with an incarnation that is none");
+  }
+  if (removed.some((id) => members.has(id))) {
+    malformed("a configuration with a member that was removed");
+  }
+  if (next === undefined) return;
+  if (next.learners.some((id) => next.voters.includes(id))) {
+    malformed("a configuration whose next one has a learner that votes");
+  }
+  if ([...next.voters, ...next.learners].some((id) => !members.has(id))) {
+    malformed("a configuration whose next one has a stranger");
+  }
+}
+
 function canonical(configuration: Configuration): string {
-  const urls = Object.entries(configuration.urls).sort(([a], [b]) => a < b ? -1 : 1);
+  const { voters, outgoing, learners, urls, incarnations = {}, removed = [], next } = configuration;
+  const bound = Object.keys(incarnations).length > 0;
   return JSON.stringify({
-    learners: configuration.learners.toSorted(),
-    outgoing: configuration.outgoing.toSorted(),
-    urls: Object.fromEntries(urls),
-    voters: configuration.voters.toSorted(),
+    ...(bound ? { incarnations: sorted(incarnations) } : {}),
+    learners: learners.toSorted(),
+    ...(next === undefined
+      ? {}
+      : { next: { learners: next.learners.toSorted(), voters: next.voters.toSorted() } }),
+    outgoing: outgoing.toSorted(),
+    ...(removed.length > 0 ? { removed: removed.toSorted() } : {}),
+    urls: sorted(urls),
+    voters: voters.toSorted(),
   });
+}
+
+function sorted(texts: Readonly<Record<NodeId, string>>): Record<NodeId, string> {
+  return Object.fromEntries(Object.entries(texts).sort(([a], [b]) => a < b ? -1 : 1));
 }
 
 function parse(payload: Uint8Array): { text: string; value: object } {
@@ -90,27 +136,33 @@ function field(value: object, name: keyof Configuration): unknown {
   return Object.entries(value).find(([key]) => key === name)?.[1];
 }
 
-function idsIn(value: object, name: "voters" | "outgoing" | "learners"): NodeId[] {
+function idsIn(value: object, name: "voters" | "outgoing" | "learners" | "removed"): NodeId[] {
   const ids: unknown = field(value, name);
   const isIds = (list: unknown): list is NodeId[] =>
     Array.isArray(list) && list.every((id) => typeof id === "string" && NODE_ID.test(id));
   if (!isIds(ids) || new Set(ids).size !== ids.length) {
-    throw new MalformedBytes(`a configuration whose ${name} are no list of different ids`, 0);
+    malformed(`a configuration whose ${name} are no list of different ids`);
   }
   return ids;
 }
 
-function urlsIn(value: object): Record<NodeId, string> {
-  const urls: unknown = field(value, "urls");
-  if (typeof urls !== "object" || urls === null || Array.isArray(urls)) {
-    throw new MalformedBytes("a configuration whose urls are no object", 0);
+function textsIn(
+  value: object,
+  name: "urls" | "incarnations",
+): Record<NodeId, string> | undefined {
+  const texts: unknown = field(value, name);
+  if (texts === undefined) return undefined;
+  if (typeof texts !== "object" || texts === null || Array.isArray(texts)) {
+    malformed(`a configuration whose ${name} are no object`);
   }
   const checked: [NodeId, string][] = [];
-  for (const [id, url] of Object.entries(urls)) {
-    if (typeof url !== "string") {
-      throw new MalformedBytes("a configuration with a URL that is no text", 0);
-    }
-    checked.push([id, url]);
+  for (const [id, text] of Object.entries(texts)) {
+    if (typeof text !== "string") malformed(`a configuration whose ${name} are no texts`);
+    checked.push([id, text]);
   }
   return Object.fromEntries(checked);
+}
+
+function malformed(what: string): never {
+  throw new MalformedBytes(what, 0);
 }

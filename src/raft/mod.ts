@@ -5,11 +5,11 @@
  * messages to send, one write, entries to apply, answers to requests. Nothing here reads a clock, draws a random
  * number, waits or does I/O, so the same events give the same effects, on any machine, for ever.
  *
- * **The chapters**, after Ongaro's thesis. `raft.ts` is the door: a table says what each role does with each message.
+ * **The chapters**, after Ongaro's thesis. `raft.ts` is the door, `dispatch.ts` a table of what each role does with each message.
  * `election.ts` (3.4, 9.6): pre-votes, votes that stick, a leader that leaves when no quorum answers. `replication.ts`
  * (3.5, 3.6): appends, rejections, commit. `progress.ts`: what a leader knows of a peer. `read-index.ts`, `lease.ts`
  * (6.4): reads that cost no log entry. `transfer.ts` (3.10). `snapshot.ts` (5). `membership.ts`, `quorum.ts` (4): who
- * counts. Beneath them `core.ts` (the shared state), `office.ts` (what a leader has), `log.ts`, `journal.ts` (what
+ * counts; `change.ts` (4.2, 4.3): who is to. Beneath them `core.ts` (the shared state), `office.ts` (what a leader has), `log.ts`, `journal.ts` (what
  * the disk owes us), `restart.ts`. Handlers record facts; what a leader makes of them is decided once, at the end
  * of a step, in `settle`. So no chapter calls back into another.
  *
@@ -21,7 +21,7 @@
  * 4. Entries are handed out to be applied in order, once in a process's life, committed and durable here.
  * 5. A confirmed read reflects every write that was acknowledged, and every read that was answered, before it began.
  * 6. Every request message gets at most one reply, and exactly one from a replica that lives on and hears from its
- *    cluster; every `propose`, `read` and `transfer` gets one answer. What can't be kept is refused, never dropped.
+ *    cluster; every `propose`, `read`, `transfer` and `change` gets one answer. What can't be kept is refused, never dropped.
  * 7. All that waits here is bounded by a named limit.
  *
  * A broken invariant is thrown as `InvariantViolation`; the replica must then halt, for its state is half changed.
@@ -32,8 +32,7 @@
  * bytes are there, and `Effects.restore` obeyed before the same step's write.
  *
  * **What it leaves out**: bytes on the wire and on the disk, transferring a snapshot's bytes, deciding when to take
- * one, requests' timeouts, and changing the membership (configuration entries take effect and roll back, joint
- * majorities count, but nothing here proposes them).
+ * one, requests' timeouts, and whether a change of membership makes sense to anybody.
  *
  * @example A cluster of one, with a seal that a test would use: `adapters/log-record.ts` has the real one.
  * ```ts
@@ -58,7 +57,8 @@
  * ```
  */
 export { InvariantViolation } from "../assert.ts";
-export { decodeConfiguration, encodeConfiguration } from "./membership.ts";
+export { isChanging } from "./change.ts";
+export { decodeConfiguration, encodeConfiguration, membersOf } from "./membership.ts";
 export { isReply } from "./message.ts";
 export type * from "./message.ts";
 export { Raft } from "./raft.ts";

@@ -1,7 +1,7 @@
 /** What a leader and a candidate have for as long as they are that, as data; each part is its chapter's to change. */
 import type { Lease } from "./lease.ts";
 import type { Progress } from "./progress.ts";
-import type { Index, Millis, NodeId, RequestId, Term } from "./types.ts";
+import type { Configuration, Index, Millis, NodeId, RequestId, Term } from "./types.ts";
 
 /** A read that waits for its confirmation, ours or a follower's. */
 export interface PendingRead {
@@ -19,7 +19,16 @@ export interface Leadership {
   readonly since: Millis;
   /** The empty entry that opened the term. */
   readonly firstIndex: Index;
-  readonly progress: ReadonlyMap<NodeId, Progress>;
+  /** Of all members, and of those who left and are still to hear of it. */
+  readonly progress: Map<NodeId, Progress>;
+  /** The configuration that `progress` was last brought in line with. */
+  seated: Configuration;
+  /** Those who left, and until when they are told: infinite while that isn't committed. */
+  readonly leaving: Map<NodeId, Millis>;
+  /** How far those who are to vote have come. */
+  readonly catchUps: Map<NodeId, CatchUp>;
+  /** How often this leader, who is to leave, has tried to give way to somebody who stays. */
+  handovers: number;
   readonly lease: Lease;
   uncommittedBytes: number;
   heartbeatDue: Millis;
@@ -41,8 +50,19 @@ export interface Leadership {
   transfer: Transfer | null;
 }
 
+/** A newcomer's rounds (thesis 4.2.1): each is what the log had grown by in the one before. */
+export interface CatchUp {
+  readonly round: number;
+  /** The round ends when the newcomer has this. */
+  readonly end: Index;
+  readonly since: Millis;
+  /** Its last round was shorter than an election timeout. */
+  readonly done: boolean;
+}
+
 export interface Transfer {
-  readonly id: RequestId;
+  /** Null where nobody asked for it. */
+  readonly id: RequestId | null;
   readonly target: NodeId;
   readonly until: Millis;
   /** Whether the target was told to campaign. */

@@ -5,6 +5,7 @@ import type {
   Entry,
   HardState,
   Index,
+  Membership,
   Millis,
   NodeId,
   ReadLevel,
@@ -26,6 +27,16 @@ export type RaftEvent =
   | { readonly type: "read"; readonly id: RequestId; readonly level: ReadLevel }
   /** Hand leadership to `target`, or to the most caught-up voter. Answered by `transferred` or `transferRejected`. */
   | { readonly type: "transfer"; readonly id: RequestId; readonly target: NodeId | null }
+  /** Change who takes part (thesis 4): see `change.ts`. Answered by `changed` or `changeRejected`. */
+  | {
+    readonly type: "change";
+    readonly id: RequestId;
+    readonly target: ChangeTarget;
+    /** Whether it takes the place of a change that still waits for its newcomers. */
+    readonly cancels: boolean;
+  }
+  /** A member that nobody had heard of yet has come, in this life of its disk. Not answered: it asks until it is in. */
+  | { readonly type: "bind"; readonly member: NodeId; readonly incarnation: string }
   /** The disk has write `seq` and all before it. */
   | { readonly type: "persisted"; readonly seq: number }
   /** The state machine reflects all entries up to `index`. */
@@ -66,7 +77,14 @@ export interface Persist {
 }
 
 /** Why the core refused; nothing was appended. */
-export type RejectReason = "notLeader" | "transferring" | "overloaded" | "noTarget" | "timedOut";
+export type RejectReason =
+  | "notLeader"
+  | "transferring"
+  | "overloaded"
+  | "noTarget"
+  | "timedOut"
+  /** Another change of membership is under way, or this leader has committed nothing in its term yet. */
+  | "changing";
 
 export type Answer =
   /** The first `accepted` commands stand at `firstIndex`… of `term`; the rest (if any) was rejected for `reason`. */
@@ -81,8 +99,16 @@ export type Answer =
   /** Serve the read once the state machine reflects `index`. */
   | { readonly type: "readable"; readonly id: RequestId; readonly index: Index }
   | { readonly type: "readRejected"; readonly id: RequestId; readonly reason: RejectReason }
+  /** The change began with the entry at `index` of `term`; the configuration tells how it goes on. */
+  | { readonly type: "changed"; readonly id: RequestId; readonly index: Index; readonly term: Term }
+  | { readonly type: "changeRejected"; readonly id: RequestId; readonly reason: RejectReason }
   | { readonly type: "transferred"; readonly id: RequestId; readonly leader: NodeId }
   | { readonly type: "transferRejected"; readonly id: RequestId; readonly reason: RejectReason };
+
+/** Whom a change of membership is to end in, with the URLs of all of them. */
+export interface ChangeTarget extends Membership {
+  readonly urls: Readonly<Record<NodeId, string>>;
+}
 
 /** Bounds of the core's queues; each is named, and what would exceed one is refused. */
 export interface RaftLimits {

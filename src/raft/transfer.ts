@@ -3,7 +3,7 @@
  * it is told to campaign at once. It ends by a successor or by an election timeout, and belongs to its term.
  */
 import type { Core } from "./core.ts";
-import type { Leadership } from "./office.ts";
+import type { Leadership, Transfer } from "./office.ts";
 import type { RaftEvent, RejectReason } from "./step.ts";
 import type { Millis, NodeId, RequestId } from "./types.ts";
 
@@ -21,6 +21,21 @@ export function onTransfer(
   if (target === null || !core.configuration.voters.includes(target)) {
     return reject(core, id, "noTarget");
   }
+  begin(core, office, { id, target }, now);
+}
+
+/** Gives way to the most caught-up voter though nobody asked for it; nothing where there is none. */
+export function giveWay(core: Core, office: Leadership, now: Millis): void {
+  const target = mostCaughtUp(core, office);
+  if (target !== null) begin(core, office, { id: null, target }, now);
+}
+
+function begin(
+  core: Core,
+  office: Leadership,
+  { id, target }: Pick<Transfer, "id" | "target">,
+  now: Millis,
+): void {
   office.transfer = { id, target, until: now + core.options.electionTimeoutMs, told: false };
   // From here on somebody may be elected against the voters' promise, also if this transfer is given up.
   office.lease.endForThisTerm();
@@ -53,7 +68,7 @@ export function settleTransfer(core: Core, office: Leadership): void {
 /** No successor in time: the office goes on, without its lease. */
 export function onTransferTimeout(core: Core, office: Leadership): void {
   if (office.transfer === null) return;
-  reject(core, office.transfer.id, "timedOut");
+  if (office.transfer.id !== null) reject(core, office.transfer.id, "timedOut");
   office.transfer = null;
 }
 

@@ -53,6 +53,21 @@ export interface Configuration {
   readonly learners: readonly NodeId[];
   /** The URL that peers and clients reach each member by, e.g. `http://127.0.0.1:4001`. */
   readonly urls: Readonly<Record<NodeId, string>>;
+  /**
+   * Which life of its disk each member is known by, 1–64 of `A-Z a-z 0-9 . _ -`: a disk that was lost and begun anew
+   * has forgotten its promises, and is another. Who isn't here has not come yet.
+   */
+  readonly incarnations?: Readonly<Record<NodeId, string>>;
+  /** Ids that have left. None of them ever comes back. */
+  readonly removed?: readonly NodeId[];
+  /** What the change under way ends in: while those who will vote are still learners and catch up, and while it is joint. */
+  readonly next?: Membership;
+}
+
+/** Who votes and who only learns. */
+export interface Membership {
+  readonly voters: readonly NodeId[];
+  readonly learners: readonly NodeId[];
 }
 
 /** What a snapshot stands for: all entries up to and including `index`. Index 0 is the cluster's birth. */

@@ -66,13 +66,17 @@ export class Applier<Result> {
     return this.#applied.index;
   }
 
+  /** Who takes part, as of {@link index}. */
+  get configuration(): Configuration {
+    return this.#configuration;
+  }
+
   apply(entries: readonly Entry[], listener: ApplierListener<Result> | null): void {
-    const { machine, transport } = this.#parts;
+    const { machine } = this.#parts;
     for (const entry of entries) {
       const result = entry.kind === "command" ? machine.apply(entry) : null;
       if (entry.kind === "configuration") {
         this.#configuration = decodeConfiguration(entry.payload);
-        transport.setUrls(this.#configuration.urls);
       }
       this.#bytesSinceSnapshot += entry.record.length;
       this.#applied = entry;
@@ -83,14 +87,13 @@ export class Applier<Result> {
 
   /** Puts the received snapshot in place of the node's own and of the machine's state. */
   async restore(meta: SnapshotMeta, listener: ApplierListener<Result> | null): Promise<void> {
-    const { transport, log } = this.#parts;
+    const { log } = this.#parts;
     await this.#snapshotting;
     await this.receiver.install(meta);
     await this.#restoreMachine();
     this.#applied = meta;
     this.#configuration = meta.configuration;
     this.#bytesSinceSnapshot = 0;
-    transport.setUrls(meta.configuration.urls);
     listener?.onRestored(meta.index);
     listener?.onAppliedUpTo(meta.index);
     log("info", "restored from a received snapshot", { index: meta.index, term: meta.term });

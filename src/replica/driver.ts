@@ -14,6 +14,7 @@ import type { Entry, Index, SnapshotMeta } from "../raft/types.ts";
 import { Applier, type ApplierListener } from "./applier.ts";
 import { clockJumpMs, ClockWatch } from "./clock-watch.ts";
 import { Inbox } from "./inbox.ts";
+import { Notices } from "./notices.ts";
 import type { ReplicaParts } from "./parts.ts";
 import { sendSnapshot } from "./snapshot-transfer.ts";
 
@@ -35,11 +36,11 @@ const overdueGraceMs = 1000;
 export class Driver<Result> {
   readonly raft: Raft;
   readonly halted: Promise<Error>;
-
   readonly #parts: ReplicaParts<Result>;
   readonly #inbox = new Inbox(inboxMax);
   readonly #applier: Applier<Result>;
   readonly #clocks: ClockWatch;
+  readonly #notices: Notices;
   readonly #events: RaftEvent[] = [];
   /** Writes that are not durable yet: when each was handed to the WAL, oldest first. */
   readonly #writing: { readonly seq: number; readonly at: number }[] = [];
@@ -50,7 +51,6 @@ export class Driver<Result> {
   #draining = false;
   #timer: { readonly at: number; readonly cancel: () => void } | null = null;
   #overdue: { readonly seq: number; readonly seenAt: number } | null = null;
-  #seenOffice = "";
   /** Non-null while a received snapshot is put in place: what goes to the disk behind it waits here, in order. */
   #held: (() => void)[] | null = null;
 
@@ -60,6 +60,7 @@ export class Driver<Result> {
     this.#applier = applier;
     this.#clocks = new ClockWatch(parts.clock);
     this.halted = new Promise((resolve) => this.#halt = resolve);
+    this.#notices = new Notices(parts);
   }
 
   /**
@@ -74,6 +75,11 @@ export class Driver<Result> {
     const raftOptions = { ...options.raft, maxClockJumpMs: clockJumpMs };
     const raft = new Raft(raftOptions, { ...recovered, snapshot });
     return new Driver(parts, raft, applier);
+  }
+
+  /** Resolves when the log that was applied says that this replica is a member no more. */
+  get removed(): Promise<void> {
+    return this.#notices.removed;
   }
 
   get state(): "new" | "running" | "stopped" | "halted" {
@@ -159,7 +165,8 @@ export class Driver<Result> {
       }
       if (this.#state === "running") {
         this.#armTimer();
-        this.#noticeOffice();
+        if (this.#notices.office(this.raft)) this.#listener?.onOffice();
+        this.#notices.configuration(this.raft.configuration);
       }
     } catch (error) {
       this.#haltWith(error);
@@ -241,6 +248,7 @@ export class Driver<Result> {
   async #restore(meta: SnapshotMeta): Promise<void> {
     this.#held = [];
     await this.#applier.restore(meta, this.#listener);
+    this.#notices.applied(this.#applier.configuration);
     const held = this.#held;
     this.#held = null;
     for (const act of held) act();
@@ -256,6 +264,7 @@ export class Driver<Result> {
 
   #apply(entries: readonly Entry[]): void {
     this.#applier.apply(entries, this.#listener);
+    this.#notices.applied(this.#applier.configuration);
     this.#events.push({ type: "applied", index: this.#applier.index });
     this.#applier.snapshotIfDue(this.raft.snapshotIndex).then(
       (meta) => {
@@ -312,16 +321,6 @@ export class Driver<Result> {
     const at = this.raft.freshAt(now, this.#applier.index);
     if (at === null) return null;
     return at >= now ? 0 : now - at + Math.max(0, this.#clocks.gainedMs());
-  }
-
-  #noticeOffice(): void {
-    const { role, term, leader } = this.raft;
-    const office = `${role}/${term}/${leader ?? ""}`;
-    if (office === this.#seenOffice) return;
-    this.#seenOffice = office;
-    this.#parts.observer.roleChanged({ id: this.#parts.options.raft.id, role, term, leader });
-    this.#parts.log("info", "role", { id: this.#parts.options.raft.id, role, term, leader });
-    this.#listener?.onOffice();
   }
 
   #haltWith(error: unknown): void {

@@ -14,3 +14,42 @@ export interface HealthCheck {
   readonly ok: boolean;
   readonly detail: string;
 }
+
+/** Whether a node lives, and whether it serves. */
+export interface Health {
+  readonly live: readonly HealthCheck[];
+  readonly ready: readonly HealthCheck[];
+}
+
+/** What a node's health is judged by; times in milliseconds. */
+export interface Vitals {
+  readonly state: string;
+  readonly leader: string | null;
+  readonly persistLagMs: number;
+  readonly stalenessMs: number | null;
+  /** What disk and state may lag behind. */
+  readonly patienceMs: number;
+}
+
+/** See {@link Health}. */
+export function healthOf(vitals: Vitals): Health {
+  const { state, leader, persistLagMs, stalenessMs, patienceMs } = vitals;
+  const live = [
+    { name: "running", ok: state === "running", detail: state },
+    {
+      name: "disk",
+      ok: persistLagMs < patienceMs,
+      detail: `${Math.round(persistLagMs)} ms behind`,
+    },
+  ];
+  const ready = [
+    ...live,
+    { name: "leader", ok: leader !== null, detail: leader ?? "none known" },
+    {
+      name: "caughtUp",
+      ok: stalenessMs !== null && stalenessMs < patienceMs,
+      detail: stalenessMs === null ? "never" : `${stalenessMs} ms old at most`,
+    },
+  ];
+  return { live, ready };
+}

@@ -8,12 +8,16 @@ import {
   decodeChunkReply,
   decodeForward,
   decodeForwardReply,
+  decodeManage,
+  decodeManageReply,
   decodeReply,
   decodeRequest,
   encodeChunk,
   encodeChunkReply,
   encodeForward,
   encodeForwardReply,
+  encodeManage,
+  encodeManageReply,
   encodeReply,
   encodeRequest,
   peerPaths,
@@ -30,6 +34,8 @@ import {
   chunks,
   commands,
   forwardReplies,
+  manageCalls,
+  manageReplies,
   replies,
   requests,
   wireLimits,
@@ -56,7 +62,7 @@ function itemEnd(bytes: Uint8Array): number {
 }
 
 const requestTypes = Object.keys(peerPaths).filter((type): type is RequestType =>
-  type !== "forward" && type !== "snapshotChunk"
+  type !== "forward" && type !== "manage" && type !== "snapshotChunk"
 );
 
 function decodeAsEverything(bytes: Uint8Array): void {
@@ -66,6 +72,8 @@ function decodeAsEverything(bytes: Uint8Array): void {
   }
   decodes(bytes, (body) => decodeForward(body, wireLimits));
   decodes(bytes, (body) => decodeForwardReply(body, wireLimits));
+  decodes(bytes, (body) => decodeManage(body, wireLimits));
+  decodes(bytes, (body) => decodeManageReply(body, wireLimits));
   decodes(bytes, (body) => decodeChunk(body, wireLimits));
   decodes(bytes, (body) => decodeChunkReply(body, wireLimits));
 }
@@ -75,6 +83,8 @@ const everyBody: fc.Arbitrary<Uint8Array> = fc.oneof(
   replies.map(encodeReply),
   commands.map((command) => encodeForward({ command, timeoutMs: 5 })),
   forwardReplies.map(encodeForwardReply),
+  manageCalls.map(encodeManage),
+  manageReplies.map(encodeManageReply),
   chunks.map(encodeChunk),
   chunkReplies.map(encodeChunkReply),
 );

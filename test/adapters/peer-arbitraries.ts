@@ -2,8 +2,13 @@
 import fc from "fast-check";
 import "./byte-arbitraries.ts";
 import { sealEntry } from "../../src/adapters/log-record.ts";
-import type { PeerWireLimits } from "../../src/adapters/peer-wire.ts";
-import type { ForwardReply, SnapshotChunk, SnapshotChunkReply } from "../../src/ports.ts";
+import type { ManageCall, PeerWireLimits } from "../../src/adapters/peer-wire.ts";
+import type {
+  ForwardReply,
+  ManageReply,
+  SnapshotChunk,
+  SnapshotChunkReply,
+} from "../../src/ports.ts";
 import type { Append, ReplyMessage, RequestMessage } from "../../src/raft/message.ts";
 import type { Configuration, Entry, EntryKind } from "../../src/raft/types.ts";
 
@@ -44,13 +49,33 @@ const crcs = fc.nat(0xffff_ffff);
 const header = { from: nodeIds, to: nodeIds, id: counts };
 const payloads = fc.array(fc.uint8Array({ maxLength: 80 }), { maxLength: 6 });
 
-const configurations: fc.Arbitrary<Configuration> = record({
-  voters: fc.uniqueArray(nodeIds, { minLength: 1, maxLength: 7 }),
-  outgoing: fc.uniqueArray(nodeIds, { maxLength: 5 }),
-  learners: fc.uniqueArray(nodeIds, { maxLength: 3 }),
-  urls: fc.array(fc.tuple(nodeIds, fc.webUrl()), { maxLength: 7 }).map((pairs) =>
-    Object.fromEntries(pairs)
-  ),
+/** Who is what: each id has one seat, or was removed. */
+const configurations: fc.Arbitrary<Configuration> = fc.tuple(
+  fc.uniqueArray(nodeIds, { minLength: 1, maxLength: 9 }),
+  fc.array(fc.constantFrom("voter", "outgoing", "both", "learner", "removed"), {
+    minLength: 9,
+    maxLength: 9,
+  }),
+  fc.array(fc.option(fc.webUrl()), { minLength: 9, maxLength: 9 }),
+  fc.boolean(),
+).map(([ids, drawn, urls, changes]) => {
+  const seats = ids.map((id, i) => ({ id, seat: i === 0 ? "voter" : drawn[i], url: urls[i] }));
+  const sitting = (...wanted: string[]) =>
+    seats.filter(({ seat }) => wanted.includes(seat ?? "")).map(({ id }) => id).sort();
+  const voters = sitting("voter", "both");
+  const learners = sitting("learner");
+  const removed = sitting("removed");
+  const members = seats.filter(({ seat }) => seat !== "removed");
+  const bound = members.filter(({ url }) => url === null).map(({ id }) => [id, "life-1"]);
+  return {
+    voters,
+    outgoing: sitting("outgoing", "both"),
+    learners,
+    urls: Object.fromEntries(members.flatMap(({ id, url }) => url ? [[id, url]] : [])),
+    ...(bound.length === 0 ? {} : { incarnations: Object.fromEntries(bound) }),
+    ...(removed.length === 0 ? {} : { removed }),
+    ...(changes ? { next: { voters, learners } } : {}),
+  };
 });
 
 export const appends: fc.Arbitrary<Append> = record({
@@ -144,6 +169,47 @@ export const replies: fc.Arbitrary<ReplyMessage> = fc.oneof(
 );
 
 export const commands: fc.Arbitrary<Uint8Array> = fc.uint8Array({ maxLength: 300 });
+
+const members = fc.array(record({ id: nodeIds, url: fc.option(fc.webUrl()) }), { maxLength: 7 });
+
+export const manageCalls: fc.Arbitrary<ManageCall> = record({
+  timeoutMs: fc.nat(600_000),
+  request: fc.oneof(
+    record({
+      type: fc.constant("add" as const),
+      id: nodeIds,
+      url: fc.webUrl(),
+      voter: fc.boolean(),
+    }),
+    record({ type: fc.constant("remove" as const), id: nodeIds }),
+    record({ type: fc.constant("set" as const), voters: members, learners: members }),
+    record({ type: fc.constant("transfer" as const), target: fc.option(nodeIds) }),
+  ),
+});
+
+export const manageReplies: fc.Arbitrary<ManageReply> = fc.oneof(
+  record({
+    type: fc.constant("members" as const),
+    configuration: configurations,
+    changing: fc.boolean(),
+  }),
+  record({ type: fc.constant("transferred" as const), leader: nodeIds }),
+  record({
+    type: fc.constant("refused" as const),
+    code: fc.constantFrom(
+      "bad_request" as const,
+      "not_found" as const,
+      "change_in_progress" as const,
+    ),
+    detail: fc.string(),
+  }),
+  record({
+    type: fc.constant("notApplied" as const),
+    reason: fc.constantFrom("no_leader" as const, "not_ready" as const, "overloaded" as const),
+    detail: fc.string(),
+  }),
+  fc.constant({ type: "unknown" as const }),
+);
 
 export const forwardReplies: fc.Arbitrary<ForwardReply> = fc.oneof(
   record({

@@ -6,12 +6,16 @@ import {
   decodeChunkReply,
   decodeForward,
   decodeForwardReply,
+  decodeManage,
+  decodeManageReply,
   decodeReply,
   decodeRequest,
   encodeChunk,
   encodeChunkReply,
   encodeForward,
   encodeForwardReply,
+  encodeManage,
+  encodeManageReply,
   encodeReply,
   encodeRequest,
   peerPaths,
@@ -25,6 +29,8 @@ import {
   chunks,
   commands,
   forwardReplies,
+  manageCalls,
+  manageReplies,
   replies,
   requests,
   sealedEntries,
@@ -75,6 +81,12 @@ describe("peer messages", () => {
     }));
     fc.assert(fc.property(forwardReplies, (reply) => {
       assert.deepEqual(decodeForwardReply(encodeForwardReply(reply), wireLimits), reply);
+    }));
+    fc.assert(fc.property(manageCalls, (call) => {
+      assert.deepEqual(decodeManage(encodeManage(call), wireLimits), call);
+    }));
+    fc.assert(fc.property(manageReplies, (reply) => {
+      assert.deepEqual(decodeManageReply(encodeManageReply(reply), wireLimits), reply);
     }));
     fc.assert(fc.property(chunks, (chunk) => {
       assert.deepEqual(decodeChunk(encodeChunk(chunk), wireLimits), chunk);
@@ -189,10 +201,12 @@ describe("a peer message is refused", () => {
       index: 5,
       term: 2,
       crc: 1,
-      configuration: { voters, outgoing: [], learners: [], urls: [] },
+      configuration: new TextEncoder().encode(
+        JSON.stringify({ learners: [], outgoing: [], urls: {}, voters }),
+      ),
     });
     const install = { type: "installSnapshot", from: "n1", to: "n2", term: 3, id: 1 };
-    refused("installSnapshot", { ...install, meta: meta(["n1", "n1"]) }, /twice/);
+    refused("installSnapshot", { ...install, meta: meta(["n1", "n1"]) }, /different ids/);
     refused("installSnapshot", { ...install, meta: meta([]) }, /voters/);
     refused("installSnapshot", { ...install, meta: { ...meta(["n1"]), term: 4 } }, /later term/);
   });

@@ -27,7 +27,13 @@ const SHORT_MS = 50;
 /** A handler that answers nothing it was not told to. */
 export function handlerWith(parts: Partial<PeerHandler>): PeerHandler {
   const unexpected = () => Promise.reject(new Error("unexpected"));
-  return { receive: unexpected, forwarded: unexpected, receiveChunk: unexpected, ...parts };
+  return {
+    receive: unexpected,
+    forwarded: unexpected,
+    managed: unexpected,
+    receiveChunk: unexpected,
+    ...parts,
+  };
 }
 
 export function heartbeat(id = 1): Heartbeat {
@@ -133,6 +139,25 @@ export function describeTransport(subject: TransportUnderTest): void {
           assert.deepEqual(received.at(-1), message);
         }
       });
+    });
+
+    it("hands requests for other members on, and brings the answer back", async () => {
+      const request = { type: "add", id: "n4", url: "http://n4", voter: true } as const;
+      const urls = { n1: "http://n1" };
+      const configuration = { voters: ["n1"], outgoing: [], learners: [], urls, removed: ["n0"] };
+      const view = { type: "members", configuration, changing: true } as const;
+      const asked: unknown[] = [];
+      const handler = handlerWith({
+        managed: (given, timeoutMs) => {
+          assert.ok(timeoutMs > 0 && timeoutMs <= LONG_MS);
+          asked.push(given);
+          return Promise.resolve(view);
+        },
+      });
+      await connected(handler, async ({ transport }) => {
+        assert.deepEqual(await transport.manage("b", request, LONG_MS), view);
+      });
+      assert.deepEqual(asked, [request]);
     });
 
     it("forwards commands, and tells the three fates apart", async () => {

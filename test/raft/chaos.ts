@@ -27,6 +27,7 @@ interface Faults {
   readonly partitionEveryMs: number;
   readonly pauseEveryMs: number;
   readonly transferEveryMs: number;
+  readonly changeEveryMs: number;
   readonly snapshotEveryMs: number;
 }
 
@@ -57,6 +58,7 @@ export class Chaos {
       partitionEveryMs: rarely(1000),
       pauseEveryMs: rarely(1200),
       transferEveryMs: rarely(1000),
+      changeEveryMs: rarely(600),
       snapshotEveryMs: rarely(400),
     };
     this.cluster = this.#draw(trace);
@@ -73,6 +75,7 @@ export class Chaos {
     this.#every(this.#faults.partitionEveryMs, () => this.#partition());
     this.#every(this.#faults.pauseEveryMs, () => this.#pause());
     this.#every(this.#faults.transferEveryMs, () => this.#transfer());
+    this.#every(this.#faults.changeEveryMs, () => this.#change());
     this.#every(this.#faults.snapshotEveryMs, () => this.#snapshot());
   }
 
@@ -115,10 +118,12 @@ export class Chaos {
     const ids = ["a", "b", "c", "d", "e", "f"];
     const size = this.#pick([1, 2, 3, 3, 3, 4, 5, 5]);
     const joint = random() < 0.15 && size > 1;
+    const learns = !joint && random() < 0.3;
     return new Cluster({
       voters: ids.slice(0, size),
       outgoing: joint ? ids.slice(1, size + 1) : [],
-      learners: !joint && random() < 0.3 ? [ids[size] ?? ""] : [],
+      learners: learns ? [ids[size] ?? ""] : [],
+      spares: ids.slice(size + (joint || learns ? 1 : 0)),
       limits: {
         appendBytesMax: this.#pick([1, 100, 1000]),
         inflightAppendsMax: this.#pick([1, 2, 8]),
@@ -255,6 +260,19 @@ export class Chaos {
     const target = this.#random() < 0.3 ? null : this.#pick([...this.cluster.nodes.keys()]);
     this.cluster.transfer(node.id, target);
     if (this.#random() < 0.3) this.#later(this.#random() * 20, () => this.#partition());
+  }
+
+  /** Any membership of those who were not removed; now and then in the place of one that waits. */
+  #change(): void {
+    const node = this.cluster.leader;
+    if (node === null) return;
+    const { removed = [] } = node.status.configuration;
+    const free = [...this.cluster.nodes.keys()].filter((id) => !removed.includes(id));
+    const seats = free.map((id) => ({ id, seat: this.#random() }));
+    const voters = seats.filter(({ seat }) => seat < 0.7).map(({ id }) => id);
+    const learners = seats.filter(({ seat }) => seat >= 0.7 && seat < 0.85).map(({ id }) => id);
+    if (voters.length === 0) return;
+    this.cluster.change(node.id, { voters, learners }, { cancels: this.#random() < 0.2 });
   }
 
   #snapshot(): void {

@@ -6,6 +6,7 @@ import { invariant } from "../../src/assert.ts";
 import type {
   Configuration,
   Effects,
+  Membership,
   Message,
   MessageType,
   NodeId,
@@ -45,12 +46,14 @@ export class Cluster {
   constructor(options: ClusterOptions) {
     this.configuration = configurationOf(options);
     this.trace = options.trace ?? (() => {});
-    Object.keys(this.configuration.urls).forEach((id, position) => {
+    const ids = [...Object.keys(this.configuration.urls), ...(options.spares ?? [])];
+    ids.forEach((id, position) => {
       if (options.absent?.includes(id) === true) return;
       const node = new TestNode(raftOptionsOf(id, position, options), this.configuration);
       this.nodes.set(id, node);
     });
-    this.invariants = new Invariants(new Map([...this.nodes].map(([id, node]) => [id, node.disk])));
+    const disks = new Map([...this.nodes].map(([id, node]) => [id, node.disk]));
+    this.invariants = new Invariants(disks, this.configuration);
     for (const id of this.nodes.keys()) this.#start(id);
   }
 
@@ -224,6 +227,17 @@ export class Cluster {
 
   transfer(id: NodeId, target: NodeId | null): Effects {
     return this.step(id, { type: "transfer", id: ++this.#request, target });
+  }
+
+  /** Asks for another membership; `cancels` in the place of one that still waits for its newcomers. */
+  change(
+    id: NodeId,
+    { voters, learners }: Membership,
+    { cancels }: { readonly cancels: boolean } = { cancels: false },
+  ): Effects {
+    const urls = Object.fromEntries([...voters, ...learners].map((one) => [one, `http://${one}`]));
+    const target = { voters, learners, urls };
+    return this.step(id, { type: "change", id: ++this.#request, target, cancels });
   }
 
   snapshot(id: NodeId): void {

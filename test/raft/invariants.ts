@@ -11,6 +11,7 @@ import type {
   RequestId,
   SnapshotMeta,
 } from "../../src/raft/mod.ts";
+import { decodeConfiguration, membersOf } from "../../src/raft/membership.ts";
 import { isReply } from "../../src/raft/mod.ts";
 import type { Disk } from "./disk.ts";
 import { entryName, messageText } from "./notation.ts";
@@ -38,6 +39,8 @@ export class Invariants {
   readonly #commits: { readonly time: number; readonly index: number }[] = [];
   readonly #disks: ReadonlyMap<NodeId, Disk>;
   readonly #committed: Committed[] = [{ term: 0, crc: 0, byTerm: 0 }];
+  /** The last one committed. */
+  #configuration: Configuration;
   readonly #leaders = new Map<number, NodeId>();
   readonly #chains = new Map<string, number>();
   readonly #votes = new Map<string, NodeId>();
@@ -46,8 +49,9 @@ export class Invariants {
   /** Requests that a node received and has not answered, by receiver, sender and id. */
   readonly #owed = new Map<string, number>();
 
-  constructor(disks: ReadonlyMap<NodeId, Disk>) {
+  constructor(disks: ReadonlyMap<NodeId, Disk>, birth: Configuration) {
     this.#disks = disks;
+    this.#configuration = birth;
   }
 
   /** A process died: what it held in memory may go back to what its disk has. */
@@ -96,7 +100,7 @@ export class Invariants {
       index <= status.commit;
       index++
     ) {
-      this.#learnedCommit(node, index);
+      this.#learnedCommit(node, index, before ?? status);
     }
   }
 
@@ -231,7 +235,7 @@ export class Invariants {
     );
   }
 
-  #learnedCommit(node: Watched, index: number): void {
+  #learnedCommit(node: Watched, index: number, before: RaftStatus): void {
     const { id, status } = node;
     const entry = node.entry(index);
     const known = this.#committed[index];
@@ -247,10 +251,31 @@ export class Invariants {
     this.#committed.push({ term: entry.term, crc: entry.crc, byTerm: status.term });
     this.commit = index;
     this.#commits.push({ time: this.#time, index });
+    if (entry.kind === "configuration") this.#reconfigures(decodeConfiguration(entry.payload));
     invariant(
-      this.#durableOnQuorum(status.configuration, entry),
+      // Counted before the step's own change of membership, or after it.
+      [before, status].some(({ configuration }) => this.#durableOnQuorum(configuration, entry)),
       `${id} commits ${entryName(entry)}, which a majority's disks don't have`,
     );
+  }
+
+  /** Majorities overlap from each configuration to the next, and nobody comes back (thesis 4.3). */
+  #reconfigures(next: Configuration): void {
+    const { voters, outgoing, removed = [] } = this.#configuration;
+    const same = (a: readonly NodeId[], b: readonly NodeId[]): boolean =>
+      a.length === b.length && a.every((id) => b.includes(id));
+    const entersJoint = outgoing.length === 0 && same(next.outgoing, voters);
+    const leavesJoint = same(next.voters, voters) &&
+      (next.outgoing.length === 0 || same(next.outgoing, outgoing));
+    invariant(
+      entersJoint || leavesJoint,
+      `from voters ${voters.join()} to ${next.voters.join()} at once`,
+    );
+    for (const id of removed) {
+      invariant(next.removed?.includes(id) === true, `${id} is not removed any more`);
+      invariant(!membersOf(next).includes(id), `${id} comes back`);
+    }
+    this.#configuration = next;
   }
 
   #durableOnQuorum(configuration: Configuration, entry: Entry): boolean {

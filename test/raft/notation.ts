@@ -111,6 +111,10 @@ export function answerText(answer: Answer): string {
       return `read ${answer.id} readable at ${answer.index}`;
     case "readRejected":
       return `read ${answer.id} rejected: ${answer.reason}`;
+    case "changed":
+      return `begins the change with ${answer.index}@${answer.term}`;
+    case "changeRejected":
+      return `refuses the change: ${answer.reason}`;
     case "transferred":
       return `transferred to ${answer.leader}`;
     case "transferRejected":

@@ -11,6 +11,8 @@ export interface ClusterOptions {
   readonly voters: readonly NodeId[];
   readonly outgoing?: readonly NodeId[];
   readonly learners?: readonly NodeId[];
+  /** Nodes that are no members yet, and whose birth is the cluster's. */
+  readonly spares?: readonly NodeId[];
   /** Members that only the test speaks for, with `inject`; what is sent to them stays on the network. */
   readonly absent?: readonly NodeId[];
   readonly limits?: Partial<RaftLimits>;

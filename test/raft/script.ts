@@ -165,12 +165,15 @@ function begin(script: Script, words: readonly string[]): void {
   for (const [key, value] of settings) {
     const limit = limitNames[key];
     if (limit !== undefined) limits[limit] = toNumber(value);
-    else if (key !== "learners" && key !== "outgoing") throw new Error(`no setting ${key}`);
+    else if (!["learners", "outgoing", "spares"].includes(key)) {
+      throw new Error(`no setting ${key}`);
+    }
   }
   script.cluster = new Cluster({
     voters,
     learners: ids(settings.get("learners")),
     outgoing: ids(settings.get("outgoing")),
+    spares: ids(settings.get("spares")),
     limits,
   });
   script.cluster.time += electionTimeoutMs;
@@ -335,6 +338,30 @@ const commands: Readonly<Record<string, Command>> = {
     cluster.cut = () => false;
   },
   transfer: ({ cluster }, words) => void cluster.transfer(one(words, 0), words[1] ?? null),
+  /** `change n1 n1 n2 n4 learners=n5`; with `cancelling`, in the place of one that waits. */
+  change: ({ cluster }, words) => {
+    const { plain, settings } = settingsIn(words);
+    const [id = "", ...voters] = plain.filter((word) => word !== "cancelling");
+    const cancels = plain.includes("cancelling");
+    cluster.change(id, { voters, learners: ids(settings.get("learners")) }, { cancels });
+  },
+  /** `bind n1 n4 INCARNATION`: the member has come, with this life of its disk. */
+  bind: ({ cluster }, words) => {
+    const [id, member, incarnation] = [one(words, 0), one(words, 1), one(words, 2)];
+    cluster.step(id, { type: "bind", member, incarnation });
+  },
+  /** What the node's log makes of the membership. */
+  members: (script, words) => {
+    const { voters, outgoing, learners, removed = [], next, incarnations = {} } =
+      script.cluster.node(one(words, 0)).status.configuration;
+    const lives = Object.entries(incarnations).map(([id, life]) => `${id} in its life ${life}`);
+    const parts = [`voters ${voters.join()}`];
+    if (outgoing.length > 0) parts.push(`outgoing ${outgoing.join()}`);
+    if (learners.length > 0) parts.push(`learners ${learners.join()}`);
+    if (next !== undefined) parts.push(`then voters ${next.voters.join()}`);
+    if (removed.length > 0) parts.push(`removed ${removed.join()}`);
+    script.happened.push([...parts, ...lives].join(", "));
+  },
   read: ({ cluster }, words) =>
     void cluster.read(one(words, 0), words[1] === "lease" ? "lease" : "linearizable"),
   snapshot: ({ cluster }, words) => cluster.snapshot(one(words, 0)),

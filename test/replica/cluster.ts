@@ -90,6 +90,11 @@ export class TestCluster {
     }
   }
 
+  /** Opens nodes that are no members, and whose birth is the cluster's. */
+  async join(...ids: readonly string[]): Promise<void> {
+    await this.start(ids);
+  }
+
   /** As if its process had ended. What was appended to its log stays. */
   async crash(id: string): Promise<void> {
     this.network.detach(id);
@@ -113,7 +118,8 @@ export class TestCluster {
     await until("a leader is known", () => {
       found = [...this.replicas.values()].find((replica) => replica.status().role === "leader");
       const followers = [...this.replicas.values()].filter((r) => r.status().leader === found?.id);
-      return found !== undefined && followers.length > this.#ids.length / 2;
+      const voters = found?.status().configuration.voters.length ?? Infinity;
+      return found !== undefined && followers.length > voters / 2;
     });
     return this.replica(found?.id ?? "");
   }

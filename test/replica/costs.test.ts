@@ -48,6 +48,7 @@ async function counted(
           return replica.receive(message);
         },
         forwarded: (command, timeoutMs) => replica.forwarded(command, timeoutMs),
+        managed: (request, timeoutMs) => replica.managed(request, timeoutMs),
         receiveChunk: (chunk) => replica.receiveChunk(chunk),
       };
       cluster.network.attach(id, counting);

@@ -187,7 +187,7 @@ describe("a replica", () => {
       assert(target !== undefined);
       assert.equal(await leader.transferLeadership(target.id, 2000), target.id);
       assert.equal((await cluster.leader()).id, target.id);
-      await assert.rejects(leader.transferLeadership(null, 1000), NotApplied);
+      await assert.rejects(leader.transferLeadership("n9", 1000), NotApplied);
     });
   });
 

@@ -68,6 +68,7 @@ function partsOf(setting: Setting, snapshots: SnapshotStore): ReplicaParts<null>
     transport: {
       request: unused,
       forward: unused,
+      manage: unused,
       sendChunk: unused,
       setUrls: () => {},
       close: () => {},

@@ -7,6 +7,8 @@ import * as wire from "../../src/adapters/peer-wire.ts";
 import type {
   Clock,
   ForwardReply,
+  ManageReply,
+  ManageRequest,
   PeerHandler,
   SnapshotChunk,
   SnapshotChunkReply,
@@ -212,6 +214,16 @@ export class SimTransport implements Transport {
       return wire.encodeForwardReply(await handler.forwarded(request.command, request.timeoutMs));
     });
     return wire.decodeForwardReply(bytes, wireLimits);
+  }
+
+  /** Never delivered twice either. */
+  async manage(to: string, request: ManageRequest, timeoutMs: number): Promise<ManageReply> {
+    const body = wire.encodeManage({ request, timeoutMs: Math.max(0, timeoutMs) });
+    const bytes = await this.#call(to, timeoutMs, "once", body, async (handler) => {
+      const call = wire.decodeManage(body, wireLimits);
+      return wire.encodeManageReply(await handler.managed(call.request, call.timeoutMs));
+    });
+    return wire.decodeManageReply(bytes, wireLimits);
   }
 
   async sendChunk(chunk: SnapshotChunk, timeoutMs: number): Promise<SnapshotChunkReply> {

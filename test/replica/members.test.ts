@@ -1,0 +1,193 @@
+/** Changing who takes part, on replicas that run: asked of any node, idempotent, and without a write lost. */
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { ChangeRefused } from "../../src/errors.ts";
+import type { KvResult } from "../../src/kv/result.ts";
+import type { MemberRequest } from "../../src/ports.ts";
+import type { Replica } from "../../src/replica.ts";
+import { put, TestCluster, until } from "./cluster.ts";
+
+const LONG_MS = 5000;
+
+async function withCluster(
+  size: number,
+  test: (
+    cluster: TestCluster,
+    leader: Replica<KvResult>,
+    follower: Replica<KvResult>,
+  ) => Promise<void>,
+  settings: ConstructorParameters<typeof TestCluster>[1] = {},
+): Promise<void> {
+  const cluster = new TestCluster(size, settings);
+  await cluster.start();
+  try {
+    const leader = await cluster.leader();
+    await test(cluster, leader, cluster.followers(leader.id)[0] ?? leader);
+  } finally {
+    await cluster.stop();
+  }
+}
+
+function add(id: string, how: { readonly voter: boolean } = { voter: true }): MemberRequest {
+  return { type: "add", id, url: `http://${id}`, ...how };
+}
+
+async function refusal(change: Promise<unknown>): Promise<string> {
+  const error = await change.then(() => null, (reason: unknown) => reason);
+  assert.ok(error instanceof ChangeRefused, String(error));
+  return error.code;
+}
+
+describe("members", () => {
+  it("a newcomer gets what is there, becomes a voter, and counts", async () => {
+    await withCluster(1, async (cluster, leader) => {
+      await leader.propose(put("a", "1"), LONG_MS);
+      await cluster.join("n2");
+      const { configuration, changing } = await leader.changeMembers(add("n2"), LONG_MS);
+      assert.deepEqual([configuration.voters, changing], [["n1", "n2"], false]);
+      await cluster.replica("n2").read("linearizable", LONG_MS);
+      assert.equal(cluster.value("n2", "a"), "1");
+      // Two voters: without the other one nothing is written.
+      await cluster.crash("n2");
+      await assert.rejects(leader.propose(put("a", "2"), 300));
+    });
+  });
+
+  it("a newcomer whose log is gone gets a snapshot, with the members in it", async () => {
+    await withCluster(1, async (cluster, leader) => {
+      for (let i = 0; i < 30; i++) await leader.propose(put(`k${i}`, "v"), LONG_MS);
+      await until("a snapshot was taken", () => leader.status().snapshotIndex > 0);
+      await cluster.join("n2");
+      await leader.changeMembers(add("n2"), LONG_MS);
+      await cluster.replica("n2").read("linearizable", LONG_MS);
+      assert.ok(cluster.replica("n2").status().firstIndex > 1);
+      assert.equal(cluster.value("n2", "k0"), "v");
+    }, { snapshotEntries: 10, trailingEntries: 0 });
+  });
+
+  it("a follower hands the request on, and the same again changes nothing", async () => {
+    await withCluster(3, async (cluster, leader, follower) => {
+      await cluster.join("n4");
+      await follower.changeMembers(add("n4"), LONG_MS);
+      const before = leader.status().lastIndex;
+      const { configuration } = await follower.changeMembers(add("n4"), LONG_MS);
+      assert.deepEqual(configuration.voters.toSorted(), ["n1", "n2", "n3", "n4"]);
+      assert.equal(leader.status().lastIndex, before);
+    });
+  });
+
+  it("a learner gets the log, never votes, and reads linearizably with the leader", async () => {
+    await withCluster(3, async (cluster, leader) => {
+      await cluster.join("n4");
+      const view = await leader.changeMembers(add("n4", { voter: false }), LONG_MS);
+      assert.deepEqual(view.configuration.learners, ["n4"]);
+      await leader.propose(put("a", "1"), LONG_MS);
+      const learner = cluster.replica("n4");
+      await learner.read("linearizable", LONG_MS);
+      assert.equal(cluster.value("n4", "a"), "1");
+      assert.equal(learner.status().role, "learner");
+      const { result } = await learner.propose(put("a", "2"), LONG_MS);
+      assert.ok(result);
+    });
+  });
+
+  it("a change to others removes the leader too, and writes go on", async () => {
+    await withCluster(3, async (cluster, leader) => {
+      await leader.propose(put("a", "1"), LONG_MS);
+      await cluster.join("n4", "n5");
+      const [second, third] = cluster.followers(leader.id).map(({ id }) => id);
+      assert.ok(second !== undefined && third !== undefined);
+      const voters = [second, "n4", "n5"].map((id) => ({ id, url: `http://${id}` }));
+      const gone = [leader.id, third];
+      // Writes go on through a node that stays, and each is answered with its place.
+      let written = 0;
+      let changed = false;
+      const writes = (async () => {
+        while (!changed) {
+          await cluster.replica(second).propose(put("b", String(++written)), LONG_MS);
+        }
+      })();
+      const { configuration, changing } = await cluster.replica(second).changeMembers(
+        { type: "set", voters, learners: [] },
+        LONG_MS,
+      );
+      changed = true;
+      await writes;
+      assert.equal(changing, false);
+      assert.deepEqual(configuration.voters.toSorted(), [second, "n4", "n5"].toSorted());
+      assert.deepEqual(configuration.removed?.toSorted(), gone.toSorted());
+      await Promise.all(gone.map((id) => cluster.replica(id).removed));
+      for (const id of gone) await cluster.crash(id);
+      await cluster.replica("n4").read("linearizable", LONG_MS);
+      assert.equal(cluster.value("n4", "a"), "1");
+      assert.equal(cluster.value("n4", "b"), String(written));
+      assert.ok(written > 0);
+    });
+  });
+
+  it("answers while a newcomer is still awaited, refuses another change, and takes the newcomer back", async () => {
+    await withCluster(3, async (_, leader, follower) => {
+      const { configuration, changing } = await follower.changeMembers(add("n4"), 300);
+      assert.equal(changing, true);
+      assert.deepEqual(configuration.learners, ["n4"]);
+      assert.equal(await refusal(leader.changeMembers(add("n5"), 300)), "change_in_progress");
+      assert.equal(leader.members().changing, true);
+      const after = await follower.changeMembers({ type: "remove", id: "n4" }, LONG_MS);
+      assert.deepEqual([after.changing, after.configuration.learners], [false, []]);
+      assert.equal(await refusal(leader.changeMembers(add("n4"), 300)), "bad_request");
+    });
+  });
+
+  it("whoever was removed is not removed twice, and who was never there is not found", async () => {
+    await withCluster(3, async (_, leader, follower) => {
+      await leader.changeMembers({ type: "remove", id: follower.id }, LONG_MS);
+      const { configuration } = await leader.changeMembers(
+        { type: "remove", id: follower.id },
+        LONG_MS,
+      );
+      assert.deepEqual(configuration.removed, [follower.id]);
+      const stranger = leader.changeMembers({ type: "remove", id: "n9" }, LONG_MS);
+      assert.equal(await refusal(stranger), "not_found");
+    });
+  });
+
+  it("what makes no sense is refused, and changes nothing", async () => {
+    await withCluster(3, async (_, leader, follower) => {
+      const before = leader.status().lastIndex;
+      const all = ["n1", "n2", "n3"].map((id) => ({ id, url: null }));
+      const bad: MemberRequest[] = [
+        { type: "set", voters: [], learners: all },
+        { type: "set", voters: [...all, { id: "n9", url: null }], learners: [] },
+        { type: "set", voters: all, learners: [{ id: "n1", url: null }] },
+        { type: "set", voters: [...all, { id: "n9", url: "http://n1" }], learners: [] },
+        { type: "add", id: "n1", url: "http://elsewhere", voter: true },
+        { type: "add", id: "n9", url: "http://n2", voter: true },
+        { type: "add", id: "n1", url: "http://n1", voter: false },
+      ];
+      for (const request of bad) {
+        assert.equal(await refusal(follower.changeMembers(request, LONG_MS)), "bad_request");
+      }
+      assert.equal(leader.status().lastIndex, before);
+    });
+  });
+
+  it("a follower hands over the leader's office", async () => {
+    await withCluster(3, async (cluster, leader, follower) => {
+      assert.equal(await follower.transferLeadership(follower.id, LONG_MS), follower.id);
+      assert.equal((await cluster.leader()).id, follower.id);
+      assert.notEqual(follower.id, leader.id);
+    });
+  });
+
+  it("binds a member to the life of its disk that came first", async () => {
+    await withCluster(3, async (_, leader) => {
+      await leader.changeMembers(add("n4", { voter: false }), LONG_MS);
+      leader.bind("n4", "first");
+      const bound = () => leader.status().configuration.incarnations;
+      await until("it is bound", () => bound() !== undefined && !leader.members().changing);
+      leader.bind("n4", "second");
+      leader.bind("n9", "stranger");
+      assert.deepEqual(bound(), { n4: "first" });
+    });
+  });
+});
