@@ -8,6 +8,7 @@ import type {
   SnapshotChunkReply,
 } from "../ports.ts";
 import { decodeConfiguration } from "../raft/membership.ts";
+import { PRIORITY_MAX } from "../raft/priority.ts";
 import type { Configuration } from "../raft/types.ts";
 import type { Append, ReplyMessage, RequestMessage } from "../raft/message.ts";
 
@@ -95,7 +96,12 @@ export const replyShapes: {
     conflictTerm: count,
     conflictIndex: count,
   }),
-  heartbeat: v.strictObject({ type: v.literal("heartbeatReply"), ...header, round: count }),
+  heartbeat: v.strictObject({
+    type: v.literal("heartbeatReply"),
+    ...header,
+    round: count,
+    priority: v.optional(v.pipe(count, v.maxValue(PRIORITY_MAX))),
+  }),
   installSnapshot: v.strictObject({
     type: v.literal("installSnapshotReply"),
     ...header,

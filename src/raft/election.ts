@@ -136,6 +136,7 @@ function becomeLeader(core: Core, now: Millis): void {
     confirmedRound: 0,
     confirmedSentAt: -Infinity,
     untimedRound: 0,
+    lastIntervalCommit: core.commit,
     rounds: [],
     heldReads: [],
     waitingReads: [],

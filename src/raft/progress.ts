@@ -32,6 +32,9 @@ export class Progress {
 
   /** When a reply in this term last came. */
   lastReply: Millis | null = null;
+  /** Who is to lead rather; see `priority.ts`. */
+  priority = 0;
+  keptUpSince: Millis | null = null;
   /** The last round of heartbeats that it answered. */
   round = 0;
 

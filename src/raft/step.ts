@@ -142,6 +142,8 @@ export interface RaftOptions {
   /** The host may not notice that its clock stood still for so many milliseconds; shortens the lease, lengthens ages. */
   readonly maxClockJumpMs: number;
   readonly limits: RaftLimits;
+  /** 0 (the default) to {@link PRIORITY_MAX}: a voter with a higher one that keeps up is given the leadership. */
+  readonly priority?: number;
   /** Uniform in [0, 1). */
   readonly random: () => number;
   readonly seal: SealEntry;
