@@ -128,6 +128,7 @@ export interface OptionValues {
   readonly listen: ListenAddress;
   readonly advertise: string | null;
   readonly peers: Readonly<Record<NodeId, string>> | null;
+  readonly join: Readonly<Record<NodeId, string>> | null;
   readonly data: string | null;
   readonly storage: "file" | "memory";
   readonly secret: string | null;
@@ -171,6 +172,14 @@ export const nodeOptions: { readonly [Name in OptionName]: Option<OptionValues[N
       `up to ${MEMBERS_MAX} different id=URL, such as n1=http://127.0.0.1:4001,n2=http://127.0.0.1:4002`,
     help:
       "the first voters; ignored once the data directory holds a cluster (default itself alone)",
+    default: null,
+    schema: v.nullable(peersSchema),
+  },
+  join: {
+    takes:
+      `up to ${MEMBERS_MAX} different id=URL of others, such as n1=http://127.0.0.1:4001, and no --peers beside it`,
+    help:
+      "members of the cluster that this node is, or will be, added to; ignored once the data directory holds a cluster",
     default: null,
     schema: v.nullable(peersSchema),
   },

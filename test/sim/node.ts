@@ -224,17 +224,18 @@ export class Machine implements Endpoint {
       this.#settings = drawSettings(this.#random);
     }
     const clock = this.clock.of(this);
-    const identity = {
+    const newborn = { id: this.id, incarnation: "1" };
+    const cluster = {
       clusterId: "sim",
-      id: this.id,
       birth: { voters: [...this.#peers.keys()], outgoing: [], learners: [], urls: {} },
     };
     const { segmentBytes } = this.#settings;
-    const storage = await openDataDirectory(this.disk, directory, identity, { segmentBytes });
+    const storage = await openDataDirectory(this.disk, directory, newborn, { segmentBytes });
+    if (storage.cluster === null) await storage.enter(cluster);
     oracles.opened(this.id, this.disk.files());
-    const { clusterId, id, birth } = storage.identity;
-    if (JSON.stringify({ clusterId, id, birth }) !== JSON.stringify(identity)) {
-      oracles.fail(`${this.id} starts as ${JSON.stringify(storage.identity)}`);
+    const known = { ...storage.newborn, ...(storage.cluster ?? cluster) };
+    if (JSON.stringify(known) !== JSON.stringify({ ...newborn, ...cluster })) {
+      oracles.fail(`${this.id} starts as ${JSON.stringify(known)}`);
     }
     const machine = new KvMachine();
     const snapshots = new WatchedSnapshots(storage.snapshots, machine, watch);
