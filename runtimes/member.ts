@@ -31,7 +31,7 @@ import type { Configuration, NodeId } from "../src/raft/types.ts";
 import { Replica } from "../src/replica.ts";
 import manifest from "../package.json" with { type: "json" };
 import type { Room } from "./door.ts";
-import type { Runtime } from "./open-node.ts";
+import type { Runtime } from "./runtime.ts";
 
 /** This software's version. */
 export const version: string = manifest.version;

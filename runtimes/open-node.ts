@@ -5,11 +5,9 @@
  * answers its clients from a lobby (`lobby.ts`). Then the same server leads to the replica.
  */
 import type { ClusterBirth, DataDirectory } from "../src/adapters/data-directory.ts";
-import type { PeerFetch } from "../src/adapters/fetch-transport.ts";
-import type { LogSink } from "../src/adapters/json-logger.ts";
 import { createHelloSender, HELLO_CLUSTER } from "../src/adapters/peer-hello.ts";
 import { createSystemClock } from "../src/adapters/system-clock.ts";
-import { type NodeConfig, type ServerLimits, serverLimits, stopLimits } from "../src/config.ts";
+import { type NodeConfig, serverLimits, stopLimits } from "../src/config.ts";
 import { type ListenAddress, urlOf } from "../src/config/options.ts";
 import { BadConfiguration } from "../src/errors.ts";
 import { Metrics } from "../src/http/metrics.ts";
@@ -18,7 +16,7 @@ import type { KvResult } from "../src/kv/result.ts";
 import type { Logger } from "../src/ports.ts";
 import type { Replica } from "../src/replica.ts";
 import { birthOf } from "./birth.ts";
-import { Door, type Handler, type Room } from "./door.ts";
+import { Door, type Room } from "./door.ts";
 import { Lobby } from "./lobby.ts";
 import {
   authenticatorFor,
@@ -29,29 +27,14 @@ import {
 } from "./member.ts";
 import { Newcomer } from "./newcomer.ts";
 import { watchForRemoval } from "./removal-watch.ts";
+import type { Runtime, Server } from "./runtime.ts";
 import { openStorage } from "./storage.ts";
 
 export { birthOf, drawIncarnation } from "./birth.ts";
 export type { Handler } from "./door.ts";
 export { type Member, openReplica, type ReplicaSetup, version, wireLimits } from "./member.ts";
+export type { Runtime, Server } from "./runtime.ts";
 export { type MemoryStorage, openMemory } from "./storage.ts";
-
-/** A server that listens. */
-export interface Server {
-  /** Takes no more connections, and closes those it has, at `timeoutMs` at the latest. */
-  close(timeoutMs: number): Promise<void>;
-}
-
-/** What a runtime brings. */
-export interface Runtime {
-  /** Name and version, such as `bun 1.4.5`. */
-  readonly name: string;
-  /** @throws where the address can't be listened on; `code` says why. */
-  serve(address: ListenAddress, handler: Handler, limits: ServerLimits): Promise<Server>;
-  readonly peerFetch: PeerFetch;
-  /** Where the log goes, if `node:fs` would block on it. */
-  readonly logSink?: LogSink;
-}
 
 /** A node that listens. */
 export interface RunningNode {
