@@ -147,7 +147,8 @@ class OpenNode implements RunningNode {
     replica.start();
     this.#opened = member;
     void replica.halted.then(this.#halted.resolve);
-    void replica.removed.then(this.#removed.resolve);
+    const onRemoved = () => this.#leave(cluster);
+    void replica.removed.then(onRemoved);
     this.#endWatch = watchForRemoval({
       self: this.#storage.newborn,
       clusterId: cluster.clusterId,
@@ -155,7 +156,7 @@ class OpenNode implements RunningNode {
       configuration: () => replica.status().configuration,
       sayHello,
       clock,
-      onRemoved: this.#removed.resolve,
+      onRemoved,
     });
     this.#replica.resolve(replica);
     this.#member.resolve(member);
@@ -190,6 +191,11 @@ class OpenNode implements RunningNode {
     if (cluster === null) return;
     await this.#storage.enter(cluster);
     await this.enter(cluster);
+  }
+
+  /** A restart is to know what its log may not have heard. */
+  #leave(cluster: ClusterBirth): void {
+    this.#storage.leave(cluster).then(this.#removed.resolve, this.#halted.resolve);
   }
 
   async #leadTo(room: Room): Promise<void> {

@@ -28,9 +28,12 @@ export function openMemory(newborn: Newborn, earlier?: MemoryStorage): MemorySto
     get cluster(): ClusterBirth | null {
       return cluster;
     },
+    // A process that was removed ends, and this with it.
+    wasRemoved: false,
     enter: async (entered) => {
       cluster = entered;
     },
+    leave: async () => {},
     wal,
     recovered,
     snapshots,
@@ -48,7 +51,8 @@ export async function openStorage(
   const newborn = { id: config.id, incarnation: drawIncarnation() };
   if (config.storage === "memory") return openMemory(newborn);
   const storage = await openDataDirectory(new NodeFileSystem(), config.data, newborn);
-  if (configurationOf(storage)?.removed?.includes(config.id) !== true) return storage;
+  const { removed = [] } = configurationOf(storage) ?? {};
+  if (!storage.wasRemoved && !removed.includes(config.id)) return storage;
   await storage.wal.close();
   await storage.release();
   throw removedForEver(config.id);

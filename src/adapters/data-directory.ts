@@ -6,6 +6,7 @@
  * identity.json   {"format":1,"id":"n1","incarnation":"…","crc":…} until the node belongs to a cluster, from then on
  *                 {"format":1,"clusterId":"…","id":"n1","incarnation":"…","birth":{"voters":[…],"outgoing":[],
  *                  "learners":[],"urls":{…},"incarnations":{…}},"crc":…}
+ *                 and with "removed":true before "crc" once the node was removed from that cluster.
  *                 CRC-32 of all before it, written without spaces: a decayed voter would change majorities
  * wal/            the log
  * snapshots/      the state machine's snapshots
@@ -44,13 +45,17 @@ export interface Identity extends Newborn, ClusterBirth {}
 /** An open data directory, locked until `release`. */
 export interface DataDirectory {
   readonly newborn: Newborn;
-  /** The cluster that this node belongs to; null before it does. */
+  /** The cluster that this node belonged to when this was opened; null before it does. */
   readonly cluster: ClusterBirth | null;
+  /** Whether that cluster has removed it. */
+  readonly wasRemoved: boolean;
   readonly wal: Wal;
   readonly recovered: RecoveredLog;
   readonly snapshots: SnapshotStore;
   /** Makes it a member's, once and for all; durable when this resolves. @throws {DiskFailure} */
   enter(cluster: ClusterBirth): Promise<void>;
+  /** Notes that `cluster`, which it belongs to, has removed it; durable when this resolves. @throws {DiskFailure} */
+  leave(cluster: ClusterBirth): Promise<void>;
   /** Gives the lock back; the WAL is closed before. */
   release(): Promise<void>;
 }
@@ -83,6 +88,7 @@ const identityShape = v.object({
     urls: texts,
     incarnations: v.optional(texts),
   }),
+  removed: v.optional(v.literal(true)),
 });
 const newbornShape = v.object({
   format: v.literal(1),
@@ -99,6 +105,7 @@ interface Known {
   readonly id: NodeId;
   readonly incarnation: string | undefined;
   readonly cluster: ClusterBirth | null;
+  readonly removed?: true | undefined;
 }
 
 /**
@@ -142,18 +149,27 @@ export async function openDataDirectory(
     const start = { index: 0, term: 0, crc: 0 };
     const opened = await openFileWal({ ...sizes, fs, directory: `${directory}/wal`, start });
     const self = { id: newborn.id, incarnation: known?.incarnation ?? newborn.incarnation };
-    const write = (cluster: ClusterBirth | null): Promise<void> =>
-      refusing(directory, () => writeIdentity(fs, directory, documentOf({ ...self, cluster })));
+    const write = (content: Pick<Known, "cluster" | "removed">): Promise<void> =>
+      refusing(directory, () => writeIdentity(fs, directory, documentOf({ ...self, ...content })));
     try {
       checkBeginning(directory, known, opened);
-      if (known?.incarnation === undefined) await write(known?.cluster ?? null);
+      if (known?.incarnation === undefined) await write({ cluster: known?.cluster ?? null });
     } catch (error) {
       await opened.wal.close();
       throw error;
     }
     const { wal, recovered } = opened;
-    const cluster = known?.cluster ?? null;
-    return { newborn: self, cluster, wal, recovered, snapshots, enter: write, release };
+    return {
+      newborn: self,
+      cluster: known?.cluster ?? null,
+      wasRemoved: known?.removed === true,
+      wal,
+      recovered,
+      snapshots,
+      enter: (cluster) => write({ cluster }),
+      leave: (cluster) => write({ cluster, removed: true }),
+      release,
+    };
   } catch (error) {
     await release();
     throw error;
@@ -207,11 +223,11 @@ function knownIn(value: unknown): Known | null {
 }
 
 function memberIn(
-  { clusterId, id, incarnation, birth, crc }: v.InferOutput<typeof identityShape>,
+  { clusterId, id, incarnation, birth, removed, crc }: v.InferOutput<typeof identityShape>,
 ): Known & { readonly crc: number } {
   const { incarnations, ...rest } = birth;
   const first = incarnations === undefined ? rest : { ...rest, incarnations };
-  return { id, incarnation, cluster: { clusterId, birth: first }, crc };
+  return { id, incarnation, cluster: { clusterId, birth: first }, removed, crc };
 }
 
 function newbornIn(value: unknown): Known & { readonly crc: number } | null {
@@ -231,11 +247,11 @@ async function readFirst(fs: FileSystem, path: string, bytes: number): Promise<U
 }
 
 /** Its order is part of the format: the CRC is of this text. What is undefined is not in it. */
-function documentOf({ id, incarnation, cluster }: Known): object {
+function documentOf({ id, incarnation, cluster, removed }: Known): object {
   if (cluster === null) return { format: 1, id, incarnation };
   const { voters, outgoing, learners, urls, incarnations } = cluster.birth;
   const birth = { voters, outgoing, learners, urls, incarnations };
-  return { format: 1, clusterId: cluster.clusterId, id, incarnation, birth };
+  return { format: 1, clusterId: cluster.clusterId, id, incarnation, birth, removed };
 }
 
 function crcOf(document: object): number {

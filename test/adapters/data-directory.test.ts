@@ -121,6 +121,18 @@ describe("a data directory", () => {
     assert.deepEqual(identityOf(await openDataDirectory(fs, "data/n1", other, small)), n1);
   });
 
+  it("knows for ever that its node was removed", async () => {
+    const fs = new MemoryFileSystem({ random: () => 0 });
+    const first = await openMember(fs);
+    assert.equal(first.wasRemoved, false);
+    await first.leave(n1);
+    fs.crash();
+    fs.restart();
+    const second = await openDataDirectory(fs, "data/n1", n1, small);
+    assert.deepEqual(identityOf(second), n1);
+    assert.equal(second.wasRemoved, true);
+  });
+
   it("gives an incarnation to a member's directory from before there were any", async () => {
     const fs = new MemoryFileSystem();
     await firstStart(fs);
