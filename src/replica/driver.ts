@@ -10,7 +10,7 @@ import type { SnapshotChunk, SnapshotChunkReply } from "../ports.ts";
 import { isReply, type Message, type ReplyMessage, type RequestMessage } from "../raft/message.ts";
 import { Raft } from "../raft/mod.ts";
 import type { Answer, Effects, Persist, RaftEvent } from "../raft/step.ts";
-import type { Entry, Index, SnapshotMeta } from "../raft/types.ts";
+import type { Configuration, Entry, Index, SnapshotMeta } from "../raft/types.ts";
 import { Applier, type ApplierListener } from "./applier.ts";
 import { clockJumpMs, ClockWatch } from "./clock-watch.ts";
 import { Inbox } from "./inbox.ts";
@@ -89,6 +89,11 @@ export class Driver<Result> {
   /** The state machine reflects the log up to here. */
   get appliedIndex(): Index {
     return this.#applier.index;
+  }
+
+  /** Who takes part, as of {@link appliedIndex}. */
+  get appliedConfiguration(): Configuration {
+    return this.#applier.configuration;
   }
 
   /** Age of the oldest write that is not durable yet, in milliseconds. */
