@@ -203,7 +203,7 @@ function welcome(
  * Whether a member was added and has not come yet. First members never are, not even where the birth has no
  * incarnations (it once had none): one of them that comes with an empty disk has lost it.
  */
-function isAwaited(current: Configuration, birth: Configuration, id: NodeId): boolean {
+export function isAwaited(current: Configuration, birth: Configuration, id: NodeId): boolean {
   const { voters, outgoing, learners, incarnations = {} } = current;
   return [...voters, ...outgoing, ...learners].includes(id) && !birth.voters.includes(id) &&
     !Object.hasOwn(incarnations, id);
