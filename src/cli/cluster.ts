@@ -22,8 +22,15 @@ const nodes: FlagSpec = { takes: "a number from 1 to 9" };
 const basePort: FlagSpec = { takes: "a port that leaves room for all nodes, such as 4001" };
 const data: FlagSpec = { takes: "a directory" };
 
-const { id: _id, listen: _listen, advertise: _url, peers: _peers, data: _data, ...shared } =
-  nodeOptions;
+const {
+  id: _id,
+  listen: _listen,
+  advertise: _url,
+  peers: _peers,
+  data: _data,
+  priority: _priority,
+  ...shared
+} = nodeOptions;
 
 /** `cluster`. */
 export const cluster: Command = {

@@ -2,6 +2,7 @@
 import * as v from "valibot";
 import type { LogLevel } from "../ports.ts";
 import type { NodeId } from "../raft/types.ts";
+import { memberUrlSchema } from "./member-url.ts";
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -82,7 +83,7 @@ export const idSchema: v.GenericSchema<string, NodeId> = v.pipe(
   v.regex(/^[A-Za-z0-9._-]{1,64}$/),
 );
 
-/** An http(s) URL without path, query or credentials, as its origin. */
+/** An http(s) URL without path, query or credentials, as its origin: where a client asks, which may be anywhere. */
 export const originSchema: v.GenericSchema<string, string> = v.pipe(
   v.string(),
   v.maxLength(512),
@@ -110,7 +111,7 @@ const peersSchema: v.GenericSchema<string, Readonly<Record<NodeId, string>>> = v
       return [peer.slice(0, equals), peer.slice(equals + 1)] as const;
     })
   ),
-  v.array(v.tuple([idSchema, originSchema])),
+  v.array(v.tuple([idSchema, memberUrlSchema])),
   v.maxLength(MEMBERS_MAX),
   v.check((peers) => new Set(peers.map(([id]) => id)).size === peers.length),
   v.check((peers) => new Set(peers.map(([, url]) => url)).size === peers.length),
@@ -133,6 +134,7 @@ export interface OptionValues {
   readonly secret: string | null;
   readonly electionTimeout: number;
   readonly heartbeatInterval: number;
+  readonly priority: number;
   readonly leaseReads: boolean;
   readonly maxClockDrift: number;
   readonly snapshotEntries: number;
@@ -161,10 +163,10 @@ export const nodeOptions: { readonly [Name in OptionName]: Option<OptionValues[N
     schema: listenSchema,
   },
   advertise: {
-    takes: "a URL without a path, such as http://127.0.0.1:4001",
+    takes: "a URL without a path and not link-local, such as http://127.0.0.1:4001",
     help: "the URL that peers and clients reach this node by (default http://<listen>)",
     default: null,
-    schema: v.nullable(originSchema),
+    schema: v.nullable(memberUrlSchema),
   },
   peers: {
     takes:
@@ -213,6 +215,12 @@ export const nodeOptions: { readonly [Name in OptionName]: Option<OptionValues[N
     help: "how often a leader is heard from",
     default: "50ms",
     schema: durationSchema(1, 200_000),
+  },
+  priority: {
+    takes: "a number from 0 to 100",
+    help: "a voter with a higher one is handed the leadership once it has kept up for 10s",
+    default: "0",
+    schema: countSchema(0, 100),
   },
   leaseReads: {
     takes: "on or off",
