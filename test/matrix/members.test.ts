@@ -90,8 +90,7 @@ for (const { name, runtimes } of setups.filter(({ name }) => name === "mixed")) 
       await using load = new Load(cluster, "grown");
       const since = performance.now();
       await sleep(WARM_MS);
-      const [n1] = cluster.nodes;
-      assert.ok(n1);
+      const { term } = await cluster.status(await cluster.leader());
       const n4 = await cluster.join("bun");
       const n5 = await cluster.join("deno");
       for (const { id, url } of [n4, n5]) {
@@ -104,6 +103,7 @@ for (const { name, runtimes } of setups.filter(({ name }) => name === "mixed")) 
       await sleep(WARM_MS);
 
       const leader = await cluster.leader();
+      const stayed = await cluster.status(leader);
       const [kept, ...leaving] = cluster.nodes.filter((node) => node !== leader)
         .toSorted((a, b) => (a.id < b.id ? -1 : 1)).filter((node) => node !== n4 && node !== n5);
       const staying = [...(leader === n4 || leader === n5 ? [] : [n4, n5]), kept]
@@ -117,7 +117,7 @@ for (const { name, runtimes } of setups.filter(({ name }) => name === "mixed")) 
       assert.equal(replaced.status, 200);
       await sleep(WARM_MS);
       const early = load.refused.filter((time) => time < replacing);
-      assert.equal(early.length, 0, "writes were refused though leadership stayed where it was");
+      assert.ok(early.length === 0 || stayed.term > term, "writes were refused for no reason");
       assert.ok(load.momentsRefused(MOMENT_MS) <= 1, "more than a handover's moment was refused");
       for (const node of staying) {
         assert.deepEqual(await votersAt(cluster, node), voters.toSorted());
