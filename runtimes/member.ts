@@ -71,6 +71,7 @@ export function openReplica(setup: ReplicaSetup): Promise<Replica<KvResult>> {
         noticeDelayMs: COMMIT_NOTICE_DELAY_MS,
         maxClockDrift: config.maxClockDrift,
         limits: { ...raftLimits, trailingEntries: config.trailingEntries },
+        priority: config.priority,
         random: Math.random,
         seal: sealEntry,
       },

@@ -102,6 +102,8 @@ export interface NodeConfig {
   readonly secret: string | null;
   readonly electionTimeoutMs: number;
   readonly heartbeatIntervalMs: number;
+  /** The leadership is handed to a voter with a higher one. */
+  readonly priority: number;
   readonly leaseReads: boolean;
   readonly maxClockDrift: number;
   readonly snapshotEntries: number;
@@ -163,6 +165,7 @@ export function readNodeConfig(flags: Texts, environment: Texts): NodeConfig {
     secret: read("secret"),
     electionTimeoutMs: read("electionTimeout"),
     heartbeatIntervalMs: read("heartbeatInterval"),
+    priority: read("priority"),
     leaseReads: read("leaseReads"),
     maxClockDrift: read("maxClockDrift"),
     snapshotEntries: read("snapshotEntries"),

@@ -58,7 +58,7 @@
  */
 export { InvariantViolation } from "../assert.ts";
 export { isChanging } from "./change.ts";
-export { decodeConfiguration, encodeConfiguration, membersOf } from "./membership.ts";
+export { decodeConfiguration, encodeConfiguration, MEMBERS_MAX, membersOf } from "./membership.ts";
 export { isReply } from "./message.ts";
 export type * from "./message.ts";
 export { Raft } from "./raft.ts";
