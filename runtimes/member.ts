@@ -63,6 +63,7 @@ export function openReplica(setup: ReplicaSetup): Promise<Replica<KvResult>> {
     wal: storage.wal,
     recovered: storage.recovered,
     snapshots: storage.snapshots,
+    debt: storage.debt,
     options: {
       raft: {
         id: config.id,

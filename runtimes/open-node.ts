@@ -65,7 +65,7 @@ export async function openNode(
   runtime: Runtime,
   log: Logger,
 ): Promise<RunningNode> {
-  const storage = await openStorage(config);
+  const storage = await openStorage(config, log);
   try {
     const cluster = storage.cluster ?? await formAlone(storage, config);
     const node = new OpenNode(storage, config, runtime, log);

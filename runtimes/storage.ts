@@ -9,6 +9,7 @@ import { openMemorySnapshots } from "../src/adapters/memory-snapshots.ts";
 import { type MemoryWal, openMemoryWal } from "../src/adapters/memory-wal.ts";
 import { NodeFileSystem } from "../src/adapters/node-fs.ts";
 import type { NodeConfig } from "../src/config.ts";
+import type { Logger } from "../src/ports.ts";
 import { type Configuration, decodeConfiguration } from "../src/raft/mod.ts";
 import { drawIncarnation } from "./birth.ts";
 import { removedForEver } from "./newcomer.ts";
@@ -37,6 +38,7 @@ export function openMemory(newborn: Newborn, earlier?: MemoryStorage): MemorySto
     wal,
     recovered,
     snapshots,
+    debt: null,
     release: async () => {},
   };
 }
@@ -47,10 +49,11 @@ export function openMemory(newborn: Newborn, earlier?: MemoryStorage): MemorySto
  */
 export async function openStorage(
   config: Pick<NodeConfig, "id" | "storage" | "data">,
+  log: Logger,
 ): Promise<DataDirectory> {
   const newborn = { id: config.id, incarnation: drawIncarnation() };
   if (config.storage === "memory") return openMemory(newborn);
-  const storage = await openDataDirectory(new NodeFileSystem(), config.data, newborn);
+  const storage = await openDataDirectory(new NodeFileSystem(), config.data, newborn, { log });
   const { removed = [] } = configurationOf(storage) ?? {};
   if (!storage.wasRemoved && !removed.includes(config.id)) return storage;
   await storage.wal.close();

@@ -10,6 +10,7 @@
  *                 CRC-32 of all before it, written without spaces: a decayed voter would change majorities
  * wal/            the log
  * snapshots/      the state machine's snapshots
+ * repair.json, mending/, damaged/      what a repair does and did: see `repair.ts`
  * ```
  *
  * `identity.json` is written last of all at the first start, under a temporary name, synced and renamed, and so it is
@@ -20,10 +21,12 @@
 import { crc32 } from "node:zlib";
 import * as v from "valibot";
 import { CorruptData, DataDirectoryRefused, DiskFailure } from "../errors.ts";
-import type { FileSystem, RecoveredLog, SnapshotStore, Wal } from "../ports.ts";
+import type { FileSystem, LogDebt, Logger, RecoveredLog, SnapshotStore, Wal } from "../ports.ts";
 import type { Configuration, NodeId } from "../raft/types.ts";
 import { openFileSnapshots } from "./file-snapshots.ts";
-import { openFileWal } from "./file-wal.ts";
+import { type OpenedWal, openFileWal } from "./file-wal.ts";
+import { endRepair, type LogEnd, repair, type RepairSite, resumeRepair } from "./repair.ts";
+import { corrupt } from "./wal-recovery.ts";
 
 /** Who a node is before it belongs to a cluster. */
 export interface Newborn {
@@ -56,6 +59,8 @@ export interface DataDirectory {
   enter(cluster: ClusterBirth): Promise<void>;
   /** Notes that `cluster`, which it belongs to, has removed it; durable when this resolves. @throws {DiskFailure} */
   leave(cluster: ClusterBirth): Promise<void>;
+  /** What a repair has left to be had from the peers; null where nothing is. */
+  readonly debt: LogDebt | null;
   /** Gives the lock back; the WAL is closed before. */
   release(): Promise<void>;
 }
@@ -64,7 +69,8 @@ const IDENTITY_BYTES_MAX = 64 * 1024;
 const IDENTITY_NAME = "identity.json";
 const TEMPORARY_NAME = "identity.json.tmp";
 /** What a directory may hold before its first start, beside files whose names begin with a dot. */
-const ownNames = /^(lock(\.pid)?|identity\.json(\.tmp)?|wal|snapshots|lost\+found|\..*)$/;
+const ownNames =
+  /^(lock(\.pid)?|identity\.json(\.tmp)?|wal|snapshots|repair\.json(\.tmp)?|mending|damaged|lost\+found|\..*)$/;
 
 const diskTroubles: ReadonlySet<unknown> = new Set(["ENOSPC", "EDQUOT", "EIO"]);
 
@@ -110,7 +116,8 @@ interface Known {
 
 /**
  * Locks a directory and opens what it holds, or makes it `newborn`'s where it is empty. Where it was one's already, that
- * one's incarnation stands. `sizes` are the log's.
+ * one's incarnation stands. A log or snapshot that has decayed is mended, where other voters have what is lost with it
+ * (see `repair.ts`). `segmentBytes` is the log's.
  * @throws {DataDirectoryRefused} where it is locked, another node's, not usable, or something else altogether.
  * @throws {CorruptData} where only an operator may decide.
  * @throws {DiskFailure}
@@ -119,7 +126,7 @@ export async function openDataDirectory(
   fs: FileSystem,
   directory: string,
   newborn: Newborn,
-  sizes: { readonly segmentBytes?: number } = {},
+  options: { readonly segmentBytes?: number; readonly log?: Logger } = {},
 ): Promise<DataDirectory> {
   const release = await refusing(directory, async () => {
     await fs.makeDirectory(directory);
@@ -145,10 +152,10 @@ export async function openDataDirectory(
     }
     // A process killed at its first start may have left the identity's name in the system's cache only.
     if (known !== null) await refusing(directory, () => fs.syncDirectory(directory));
-    const snapshots = await openFileSnapshots({ fs, directory: `${directory}/snapshots` });
-    const start = { index: 0, term: 0, crc: 0 };
-    const opened = await openFileWal({ ...sizes, fs, directory: `${directory}/wal`, start });
+    const { segmentBytes, log = () => {} } = options;
     const self = { id: newborn.id, incarnation: known?.incarnation ?? newborn.incarnation };
+    const site = { fs, directory, id: self.id, segmentBytes, log };
+    const { snapshots, opened, debt } = await openStores(site, known?.cluster ?? null);
     const write = (content: Pick<Known, "cluster" | "removed">): Promise<void> =>
       refusing(directory, () => writeIdentity(fs, directory, documentOf({ ...self, ...content })));
     try {
@@ -166,6 +173,7 @@ export async function openDataDirectory(
       wal,
       recovered,
       snapshots,
+      debt,
       enter: (cluster) => write({ cluster }),
       leave: (cluster) => write({ cluster, removed: true }),
       release,
@@ -174,6 +182,47 @@ export async function openDataDirectory(
     await release();
     throw error;
   }
+}
+
+interface Stores {
+  readonly snapshots: SnapshotStore;
+  readonly opened: OpenedWal;
+}
+
+/** Opens log and snapshots, mended where they have decayed. */
+async function openStores(
+  opening: Omit<RepairSite, "birth">,
+  cluster: ClusterBirth | null,
+): Promise<Stores & { readonly debt: LogDebt | null }> {
+  if (cluster === null) return { ...await openBoth(opening), debt: null };
+  const site = { ...opening, birth: cluster.birth };
+  let owes = await resumeRepair(site);
+  const debtOf = (owes: LogEnd | null): LogDebt | null =>
+    owes === null ? null : { owes, settle: () => endRepair(site) };
+  if (owes !== null) {
+    site.log("warn", "this node goes on asking its peers for what it lost", { owes });
+  }
+  try {
+    return { ...await openBoth(site), debt: debtOf(owes) };
+  } catch (error) {
+    if (!(error instanceof CorruptData)) throw error;
+    owes = await repair(site, error, owes);
+    return { ...await openBoth(site), debt: debtOf(owes) };
+  }
+}
+
+async function openBoth(
+  { fs, directory, segmentBytes }: Omit<RepairSite, "birth">,
+): Promise<Stores> {
+  const snapshots = await openFileSnapshots({ fs, directory: `${directory}/snapshots` });
+  const path = `${directory}/wal`;
+  const start = { index: 0, term: 0, crc: 0 };
+  const opened = await openFileWal({ fs, directory: path, start, segmentBytes });
+  const first = opened.recovered.logStart.index + 1;
+  const snapshot = snapshots.latest()?.index ?? 0;
+  if (first <= snapshot + 1) return { snapshots, opened };
+  await opened.wal.close();
+  throw corrupt(path, 0, `the log begins at ${first}, and the snapshot ends at ${snapshot}`);
 }
 
 /** A log without a cluster, or a cluster without a log, is a directory that lost a part. */

@@ -47,6 +47,7 @@ function onTimeout(core: Core, now: Millis): void {
 
 function onPersisted(core: Core, seq: number, now: Millis): void {
   core.journal.persisted(seq);
+  core.settleDebt();
   election.onVotePersisted(core, seq, now);
 }
 
@@ -184,6 +185,11 @@ export class Raft {
 
   get term(): Term {
     return this.#core.term;
+  }
+
+  /** How far the log was before a part of it was lost, until it is as far again: it doesn't vote before. Else null. */
+  get owes(): { readonly index: Index; readonly term: Term } | null {
+    return this.#core.owes;
   }
 
   get role(): Role {

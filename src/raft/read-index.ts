@@ -149,7 +149,8 @@ export function onClockJumped(core: Core): void {
 /** The leader lives. `commit` is within what it knows to match our log. */
 export function onHeartbeat(core: Core, message: Heartbeat, now: Millis): void {
   core.hearLeader(message.from, now);
-  core.commitTo(Math.max(core.commit, message.commit));
+  // What the leader knows to match may be what was lost since.
+  if (core.owes === null) core.commitTo(Math.max(core.commit, message.commit));
   const at = core.freshness.answeredAt(message.term, message.acknowledged);
   if (at !== null) core.freshness.learn(message.leaderCommit, at - message.ageMs);
   core.freshness.answers(message.term, message.round, now);

@@ -156,6 +156,8 @@ export interface RaftRestart {
   /** The chain's end before `entries[0]`; entries may begin at or before the snapshot's index + 1, never after. */
   readonly logStart: { readonly index: Index; readonly term: Term; readonly crc: number };
   readonly entries: readonly Entry[];
+  /** What the log's end was before a part of it was lost; null or missing where nothing was. See `Core.owes`. */
+  readonly owes?: { readonly index: Index; readonly term: Term } | null;
 }
 
 /** For status, metrics and tests; computed when asked. */

@@ -13,6 +13,7 @@ import type { Answer, Effects, Persist, RaftEvent } from "../raft/step.ts";
 import type { Configuration, Entry, Index, SnapshotMeta } from "../raft/types.ts";
 import { Applier, type ApplierListener } from "./applier.ts";
 import { clockJumpMs, ClockWatch } from "./clock-watch.ts";
+import { DebtWatch } from "./debt.ts";
 import { Inbox } from "./inbox.ts";
 import { Notices } from "./notices.ts";
 import type { ReplicaParts } from "./parts.ts";
@@ -45,6 +46,7 @@ export class Driver<Result> {
   /** Writes that are not durable yet: when each was handed to the WAL, oldest first. */
   readonly #writing: { readonly seq: number; readonly at: number }[] = [];
 
+  readonly #debt: DebtWatch;
   #listener: DriverListener<Result> | null = null;
   #state: "new" | "running" | "stopped" | "halted" = "new";
   #halt: (error: Error) => void = () => {};
@@ -59,6 +61,7 @@ export class Driver<Result> {
     this.raft = raft;
     this.#applier = applier;
     this.#clocks = new ClockWatch(parts.clock);
+    this.#debt = new DebtWatch(parts.debt ?? null, parts.log);
     this.halted = new Promise((resolve) => this.#halt = resolve);
     this.#notices = new Notices(parts);
   }
@@ -73,7 +76,7 @@ export class Driver<Result> {
     const snapshot = snapshots.latest() ?? birth;
     const applier = await Applier.open(parts, snapshot);
     const raftOptions = { ...options.raft, maxClockJumpMs: clockJumpMs };
-    const raft = new Raft(raftOptions, { ...recovered, snapshot });
+    const raft = new Raft(raftOptions, { ...recovered, snapshot, owes: parts.debt?.owes ?? null });
     return new Driver(parts, raft, applier);
   }
 
@@ -167,6 +170,7 @@ export class Driver<Result> {
       for (let next = this.#events.shift(); next !== undefined; next = this.#events.shift()) {
         if (this.#state !== "running") break;
         this.#perform(this.raft.step(next, this.#parts.clock.now()));
+        this.#debt.look(this.raft.owes);
       }
       if (this.#state === "running") {
         this.#armTimer();
@@ -217,8 +221,7 @@ export class Driver<Result> {
     if (message.type !== "installSnapshot") {
       return transport.request(message, options.peerTimeoutMs);
     }
-    const wanted = () =>
-      this.#state === "running" && this.raft.leader === this.#parts.options.raft.id;
+    const wanted = () => this.#state === "running" && this.raft.leader === options.raft.id;
     const { peerTimeoutMs } = options;
     const timeouts = {
       chunkMs: 4 * peerTimeoutMs,

@@ -4,7 +4,7 @@ import { InvariantViolation } from "../../src/assert.ts";
 import { CorruptData, DataDirectoryRefused, DiskFailure } from "../../src/errors.ts";
 import { KvMachine } from "../../src/kv/machine.ts";
 import type { KvResult } from "../../src/kv/result.ts";
-import type { PeerHandler, ReplicaObserver } from "../../src/ports.ts";
+import type { LogDebt, PeerHandler, ReplicaObserver } from "../../src/ports.ts";
 import { Replica } from "../../src/replica.ts";
 import { statusText } from "../raft/notation.ts";
 import { clockRate, MachineClock } from "./clock.ts";
@@ -63,6 +63,7 @@ export class Machine implements Endpoint {
   #led = false;
   /** Bytes at rest are not what was written. */
   #damaged = false;
+  #owes = false;
 
   constructor(sim: Simulation, number: number, peers: ReadonlyMap<string, Endpoint>) {
     const { options, world, trace } = sim;
@@ -87,6 +88,11 @@ export class Machine implements Endpoint {
   /** Whether a process runs, be it that it still recovers. */
   get up(): boolean {
     return this.#state !== "down";
+  }
+
+  /** Whether it lacks what it once acknowledged, and therefore doesn't vote. */
+  get owes(): boolean {
+    return this.#owes;
   }
 
   /** Whether bytes at rest may not be what was written. */
@@ -245,9 +251,10 @@ export class Machine implements Endpoint {
         members: [...this.#peers.keys()],
         random: this.#random.next,
       }),
-      wal: new WatchedWal(storage.wal, storage.recovered, watch),
+      wal: new WatchedWal(storage.wal, storage, watch),
       recovered: storage.recovered,
       snapshots,
+      debt: this.#debt(storage.debt, life),
       transport: new SimTransport(network, this, this.#peers, clock),
       clock,
       machine: new WatchedMachine(machine, snapshots, watch),
@@ -274,6 +281,25 @@ export class Machine implements Endpoint {
       if (life === this.life) this.#exited(error);
     });
     replica.start();
+  }
+
+  /** What the disk lost, noticed when it is here again. */
+  #debt(debt: LogDebt | null, life: number): LogDebt | null {
+    this.#owes = debt !== null;
+    if (debt === null) return null;
+    const { oracles, probes } = this.#sim;
+    probes.reached("damage mended, to be repaired");
+    this.note(() => `owes ${debt.owes.index}@${debt.owes.term}`);
+    const settle = (): Promise<void> => {
+      if (life === this.life) {
+        this.#owes = false;
+        probes.reached("repaired from the peers");
+        oracles.log(this.id).repaired();
+        this.note(() => "is repaired");
+      }
+      return debt.settle();
+    };
+    return { ...debt, settle };
   }
 
   /** Whether a damaged disk may be used again. A loss that no reader could tell is the end of it. */

@@ -196,8 +196,8 @@ class Run implements Simulation {
   #healMajority(): Machine[] {
     const { machines, network } = this;
     // Who runs in spite of its damage has read all that it rests on.
-    const healthy = machines.filter(({ lost, damaged, replica }) =>
-      !lost && (!damaged || replica !== null)
+    const healthy = machines.filter(({ lost, owes, damaged, replica }) =>
+      !lost && !owes && (!damaged || replica !== null)
     );
     const majority = this.#random.shuffled(healthy).slice(0, (machines.length >> 1) + 1);
     if (majority.some(({ damaged }) => damaged)) {
