@@ -1,5 +1,5 @@
 /** A node that belongs to a cluster, from its parts: storage → replica → HTTP app. */
-import type { ClusterBirth, DataDirectory } from "../src/adapters/data-directory.ts";
+import type { ClusterBirth, DataDirectory, Newborn } from "../src/adapters/data-directory.ts";
 import { createFetchTransport, defaultLanes } from "../src/adapters/fetch-transport.ts";
 import { RECORD_HEADER_BYTES, sealEntry } from "../src/adapters/log-record.ts";
 import type { Hello, HelloReply, SayHello } from "../src/adapters/peer-hello.ts";
@@ -19,6 +19,7 @@ import {
   raftLimits,
   serverLimits,
 } from "../src/config.ts";
+import { ChangeRefused, PeerUnreachable } from "../src/errors.ts";
 import { type AppOptions, createApp, type ReplicaView } from "../src/http/app.ts";
 import { marksOf } from "../src/http/exchange.ts";
 import { defaultHelloLimits, helloRoute, type HelloRouteOptions } from "../src/http/hello-route.ts";
@@ -32,6 +33,9 @@ import { Replica } from "../src/replica.ts";
 import manifest from "../package.json" with { type: "json" };
 import type { Room } from "./door.ts";
 import type { Runtime } from "./runtime.ts";
+
+/** How long a node that is to be taken in may take to say whose it is, in milliseconds. */
+const NEWCOMER_TIMEOUT_MS = 500;
 
 /** This software's version. */
 export const version: string = manifest.version;
@@ -88,6 +92,7 @@ export function openReplica(setup: ReplicaSetup): Promise<Replica<KvResult>> {
 
 /** What a node has before it belongs to a cluster, and keeps. */
 export interface Surroundings {
+  readonly self: Newborn;
   readonly config: NodeConfig;
   readonly runtime: Runtime;
   readonly log: Logger;
@@ -114,14 +119,19 @@ export function authenticatorFor(
   });
 }
 
+/** What a node answers with. */
+export interface RoomParts {
+  readonly replica: ReplicaView;
+  readonly answer: (hello: Hello) => HelloReply;
+  /** The cluster's own peer routes; null in no cluster, as its id is. */
+  readonly raft: HelloRouteOptions["raft"];
+  readonly clusterId: string | null;
+}
+
 /** The HTTP interface over a replica, its answer to hellos, and its other peer routes if it has any. */
-export function roomOver(
-  around: Surroundings,
-  replica: ReplicaView,
-  answer: (hello: Hello) => HelloReply,
-  raft: HelloRouteOptions["raft"] = null,
-): Room {
+export function roomOver(around: Surroundings, over: RoomParts): Room {
   const { config, runtime, log, clock, metrics, machine, authenticator, onDefect } = around;
+  const { replica, answer, raft, clusterId } = over;
   const marks = () => marksOf({ replica, machine });
   const options: AppOptions = {
     replica,
@@ -132,6 +142,7 @@ export function roomOver(
     now: () => clock.now(),
     log,
     onDefect,
+    checkNewcomer: (newcomer) => refuseMemberOfAnother(around, clusterId, newcomer),
     leaseReads: config.leaseReads,
     limits: { valueBytesMax: config.maxValueBytes, requestTimeoutMs: config.requestTimeoutMs },
     peerRoutes: helloRoute({ authenticator, answer, marks, raft, limits: defaultHelloLimits }),
@@ -175,13 +186,39 @@ export async function openMember(
       bodyTimeoutMs: serverLimits.arrivalTimeoutMs,
     },
   });
-  const room = roomOver(around, replica, (hello) => welcome(replica, cluster, hello), raft);
+  const answer = (hello: Hello): HelloReply => welcome(replica, cluster, hello);
+  const room = roomOver(around, { replica, answer, raft, clusterId });
   return { clusterId, replica, room };
 }
 
 function warnOfAnotherUrl(known: string | undefined, { advertise }: NodeConfig, log: Logger): void {
   if (known === undefined || known === advertise) return;
   log("warn", "this node is known to its cluster by another URL", { known, now: advertise });
+}
+
+/**
+ * A node that has formed a cluster of its own, as one does that is started without `--join`, would never take part in
+ * this one: better said now than waited for. One that doesn't answer may still come.
+ * @throws {ChangeRefused}
+ */
+async function refuseMemberOfAnother(
+  { self, sayHello }: Surroundings,
+  clusterId: string | null,
+  { id, url }: { readonly id: NodeId; readonly url: string },
+): Promise<void> {
+  const hello = { from: self.id, to: id, incarnation: self.incarnation, peers: null };
+  let reply: HelloReply;
+  try {
+    reply = await sayHello({ id, url }, hello, NEWCOMER_TIMEOUT_MS);
+  } catch (error) {
+    if (error instanceof PeerUnreachable) return;
+    throw error;
+  }
+  if (reply.state !== "member" || reply.clusterId === clusterId) return;
+  throw new ChangeRefused(
+    "bad_request",
+    `${id} at ${url} belongs to another cluster, ${reply.clusterId}: start it with --join and an empty data directory`,
+  );
 }
 
 /** A member's answer to a hello: what is committed. A leader binds a member that has come for the first time. */

@@ -5,7 +5,12 @@
  * answers its clients from a lobby (`lobby.ts`). Then the same server leads to the replica.
  */
 import type { ClusterBirth, DataDirectory } from "../src/adapters/data-directory.ts";
-import { createHelloSender, HELLO_CLUSTER } from "../src/adapters/peer-hello.ts";
+import {
+  createHelloSender,
+  type Hello,
+  HELLO_CLUSTER,
+  type HelloReply,
+} from "../src/adapters/peer-hello.ts";
 import { createSystemClock } from "../src/adapters/system-clock.ts";
 import { type NodeConfig, serverLimits, stopLimits } from "../src/config.ts";
 import { type ListenAddress, urlOf } from "../src/config/options.ts";
@@ -116,6 +121,7 @@ class OpenNode implements RunningNode {
     const clock = createSystemClock();
     const authenticator = authenticatorFor(HELLO_CLUSTER, config, clock);
     this.#around = {
+      self: storage.newborn,
       config,
       runtime,
       log,
@@ -180,7 +186,9 @@ class OpenNode implements RunningNode {
     const replica = this.#replica.promise;
     const lobby = new Lobby({ id, configuration, newcomer, replica, clock });
     this.#newcomer = newcomer;
-    await this.#leadTo(roomOver(this.#around, lobby, (hello) => newcomer.answer(hello)));
+    const answer = (hello: Hello): HelloReply => newcomer.answer(hello);
+    const outside = { raft: null, clusterId: null };
+    await this.#leadTo(roomOver(this.#around, { replica: lobby, answer, ...outside }));
     this.#settled = this.#settle(newcomer).catch((error) => {
       this.#halted.resolve(error instanceof Error ? error : new Error(String(error)));
     });

@@ -151,8 +151,11 @@ export function readNodeConfig(flags: Texts, environment: Texts): NodeConfig {
     readOption(name, flags, environment);
   const id = read("id");
   const listen = read("listen");
-  const peers = read("peers");
-  const join = othersOf(id, read("join"), peers);
+  const given = read("peers");
+  // First voters of which this node is none have formed the cluster that it is to join.
+  const isFirst = given === null || Object.hasOwn(given, id);
+  const peers = isFirst ? given : null;
+  const join = othersOf(id, read("join"), given) ?? (isFirst ? null : given);
   const advertise = advertised(id, listen, read("advertise"), peers);
   const config: NodeConfig = {
     id,
@@ -205,12 +208,6 @@ function advertised(
   given: string | null,
   peers: Readonly<Record<NodeId, string>> | null,
 ): string {
-  if (peers !== null && !Object.hasOwn(peers, id)) {
-    refuse(
-      "peers",
-      `this node, ${id}, has to be among them; one that is added to a running cluster takes --join instead`,
-    );
-  }
   const own = peers?.[id] ?? null;
   if (given !== null) {
     if (own !== null && own !== given) {

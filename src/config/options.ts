@@ -173,7 +173,7 @@ export const nodeOptions: { readonly [Name in OptionName]: Option<OptionValues[N
     takes:
       `up to ${PEERS_MAX} different id=URL, such as n1=http://127.0.0.1:4001,n2=http://127.0.0.1:4002`,
     help:
-      "the first voters; ignored once the data directory holds a cluster (default itself alone)",
+      "the first voters, or where this node isn't one of them, as --join; ignored once the data directory holds a cluster (default itself alone)",
     default: null,
     schema: v.nullable(peersSchema),
   },

@@ -36,6 +36,10 @@ export interface AppOptions {
   readonly log: Logger;
   /** Called with a broken invariant that a request met; the node has to stop. */
   readonly onDefect: (error: Error) => void;
+  /** Asked about a newcomer before it is taken in. @throws {ChangeRefused} where it can't be. */
+  readonly checkNewcomer?: (
+    newcomer: { readonly id: string; readonly url: string },
+  ) => Promise<void>;
   /** Serve linearizable reads from the leader's lease where it holds one. */
   readonly leaseReads: boolean;
   readonly limits?: Partial<HttpLimits>;

@@ -58,6 +58,10 @@ export interface Host {
   readonly log: Logger;
   /** Told of a broken invariant, which Hono would answer with 500 and run on: it has to stop the node. */
   readonly onDefect: (error: Error) => void;
+  /** Asked about a newcomer before it is taken in. @throws {ChangeRefused} where it can't be. */
+  readonly checkNewcomer?: (
+    newcomer: { readonly id: string; readonly url: string },
+  ) => Promise<void>;
   /** The text of `/metrics`. */
   readonly metrics: () => Promise<string>;
   /** Bodies that are arriving. */

@@ -54,6 +54,7 @@ export async function postMember(exchange: Exchange): Promise<Response> {
   const request = additionOf(asked);
   const wanted = roleOf(before, request);
   const wasSo = isFor(before, id, wanted) && before.urls[id] === url;
+  if (before.urls[id] === undefined) await exchange.host.checkNewcomer?.({ id, url });
   const timeoutMs = Math.max(1, deadline - now());
   const { configuration, changing } = await replica.changeMembers(request, timeoutMs);
   const answer = { id, url, voter: isVoter(configuration, id) };
@@ -116,6 +117,11 @@ export async function putMembers(exchange: Exchange): Promise<Response> {
   const { host } = exchange;
   const { voters, learners = [] } = await readDocument(exchange, SetMembersRequest);
   checkSeats(voters, learners);
+  const { urls } = host.replica.members().configuration;
+  const newcomers = [...voters, ...learners].flatMap((seat) =>
+    typeof seat === "string" || urls[seat.id] !== undefined ? [] : [seat]
+  );
+  await Promise.all(newcomers.map(async (newcomer) => await host.checkNewcomer?.(newcomer)));
   const view = await host.replica.changeMembers(
     { type: "set", voters: voters.map(specOf), learners: learners.map(specOf) },
     host.limits.requestTimeoutMs,

@@ -99,6 +99,43 @@ for (const { name, runtimes } of longSetups) {
       await cluster.ready([n1, n2]);
     });
 
+    it("is not taken in with a cluster of its own, and is, though it comes later, without", async () => {
+      await using cluster = await Cluster.start(runtimes);
+      const { http } = cluster;
+      const [n1] = cluster.nodes;
+      const [runtime = "node"] = runtimes;
+      const parts = { id: "n4", runtime, port: await freePort() };
+      const data = join(cluster.directory, "n4");
+      const body = JSON.stringify({ id: "n4", url: `http://127.0.0.1:${parts.port}` });
+      const add = { method: "POST", body, headers: { "content-type": "application/json" } };
+
+      const alone = new NodeProcess({ ...parts, data });
+      try {
+        await alone.start();
+        const refused = await http.request(`${n1?.url}/v1/members`, add);
+        assert.equal(refused.status, 400);
+        assert.match(refused.text(), /belongs to another cluster.*--join/);
+      } finally {
+        await alone.kill();
+      }
+      rmSync(data, { recursive: true });
+
+      assert.equal((await http.request(`${n1?.url}/v1/members`, add)).status, 202);
+      // The first voters, of which it is none.
+      const peers = cluster.nodes.map(({ id, url }) => `${id}=${url}`).join();
+      const n4 = new NodeProcess({ ...parts, data, flags: ["--peers", peers] });
+      try {
+        await n4.start();
+        await cluster.ready([n4]);
+        await eventually("n4 votes", async () => {
+          const { role } = await cluster.status(n4);
+          return ["follower", "leader"].includes(role) || undefined;
+        });
+      } finally {
+        await n4.kill();
+      }
+    });
+
     it("hears that it was removed while it was away", async () => {
       await using cluster = await Cluster.start(runtimes);
       const n2 = cluster.node("n2");
