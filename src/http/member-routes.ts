@@ -6,9 +6,8 @@
  * the one that is under way.
  */
 import * as v from "valibot";
-import { MEMBERS_MAX } from "../raft/membership.ts";
 import { OutcomeUnknown } from "../errors.ts";
-import { isVoter, membersOf } from "../raft/membership.ts";
+import { isVoter, MEMBERS_MAX, membersOf } from "../raft/membership.ts";
 import type { Configuration, Membership, NodeId } from "../raft/types.ts";
 import type { MemberRequest, MemberSpec, MembersView } from "../ports.ts";
 import { readDocument } from "./body.ts";
