@@ -5,6 +5,7 @@ import { CorruptData, DataDirectoryRefused, DiskFailure } from "../../src/errors
 import { KvMachine } from "../../src/kv/machine.ts";
 import type { KvResult } from "../../src/kv/result.ts";
 import type { PeerHandler, ReplicaObserver } from "../../src/ports.ts";
+import type { Configuration } from "../../src/raft/types.ts";
 import { Replica } from "../../src/replica.ts";
 import { statusText } from "../raft/notation.ts";
 import { clockRate, MachineClock } from "./clock.ts";
@@ -15,7 +16,7 @@ import { drawSettings, type Settings, type SimOptions } from "./options.ts";
 import type { Oracles } from "./oracles.ts";
 import type { Probes } from "./probes.ts";
 import { Random } from "./random.ts";
-import { replicaOptions } from "./replica-options.ts";
+import { incarnationOf, replicaOptions } from "./replica-options.ts";
 import { serve, type Server } from "./server.ts";
 import type { Trace } from "./trace.ts";
 import { type Watch, WatchedMachine, WatchedSnapshots, WatchedWal } from "./watched.ts";
@@ -29,6 +30,7 @@ export interface Simulation {
   readonly trace: Trace;
   readonly probes: Probes;
   readonly oracles: Oracles;
+  readonly birth: Configuration;
 }
 
 const directory = "/data";
@@ -48,8 +50,13 @@ export class Machine implements Endpoint {
   lost = false;
   /** Its disk may be damaged: a minority's, so that a clean majority keeps every entry. */
   damageable = false;
-  /** It was elected. */
-  onElected: () => void = () => {};
+  /** Its disk was emptied: it never is again who it was. */
+  wiped = false;
+  /** A process runs that belongs to no cluster, and asks for one. */
+  waits = false;
+  /** It has left the cluster, and the world. */
+  gone = false;
+  onGone: () => void = () => {};
   /** It tells a client that asks now how old its state is, which is at `revision`. */
   onAge: (revision: number, stalenessMs: number) => void = () => {};
   readonly #sim: Simulation;
@@ -63,6 +70,10 @@ export class Machine implements Endpoint {
   #led = false;
   /** Bytes at rest are not what was written. */
   #damaged = false;
+  /** The disks that it has had. */
+  #disks = 1;
+  /** Its disk belongs to the cluster. */
+  #formed: boolean;
 
   constructor(sim: Simulation, number: number, peers: ReadonlyMap<string, Endpoint>) {
     const { options, world, trace } = sim;
@@ -72,6 +83,7 @@ export class Machine implements Endpoint {
     this.#peers = peers;
     this.#random = new Random(options.seed, `node ${this.id}`);
     this.#settings = options.settings;
+    this.#formed = sim.birth.voters.includes(this.id);
     this.clock = new MachineClock(world, clockRate(options, number), this.#random.below(1_000_000));
     const random = new Random(options.seed, `disk ${this.id}`);
     const { syncMs, lyingDisk: lies } = options;
@@ -113,6 +125,10 @@ export class Machine implements Endpoint {
 
   start(): void {
     if (this.lost || this.up) return;
+    if (!this.#formed) {
+      this.waits = true;
+      return;
+    }
     const life = ++this.life;
     this.#state = "starting";
     this.#flipped = false;
@@ -136,6 +152,53 @@ export class Machine implements Endpoint {
     const path = this.disk.damage(random);
     this.#damaged = true;
     this.note(() => `decays: ${path}`);
+  }
+
+  /** Its disk is lost, and there is an empty one in its place. */
+  wipe(): void {
+    this.end("power");
+    this.note(() => "has an empty disk from now on");
+    this.disk.wipe();
+    this.#disks++;
+    this.#formed = false;
+    this.wiped = true;
+  }
+
+  /** Names the life of its disk. */
+  get incarnation(): string {
+    return incarnationOf(this.id, this.#disks);
+  }
+
+  /** Somebody answers, in the name of a cluster of this configuration, who waits with this life of its disk. */
+  greeted(incarnation: string, { incarnations = {}, removed = [] }: Configuration): void {
+    if (!this.waits || incarnation !== this.incarnation) return;
+    if (removed.includes(this.id)) return this.#leave();
+    if (incarnations[this.id] !== incarnation) {
+      if (this.wiped) this.#sim.probes.reached("node with an emptied disk told to stay out");
+      return;
+    }
+    this.#sim.probes.reached("newcomer let in");
+    this.waits = false;
+    this.#formed = true;
+    this.start();
+  }
+
+  #leave(): void {
+    if (this.gone) return;
+    this.note(() => "leaves for good");
+    this.waits = false;
+    this.lost = true;
+    this.gone = true;
+    this.onGone();
+  }
+
+  /** Its own log says that it is a member no more. */
+  #removed(): void {
+    this.#sim.probes.reached("removed node stopped");
+    const leave = (): void => {
+      if (!this.up) this.#leave();
+    };
+    void this.stop().then(leave, leave);
   }
 
   /** Ends as on SIGTERM: hands leadership over, closes the log. */
@@ -209,6 +272,7 @@ export class Machine implements Endpoint {
 
   async #open(life: number): Promise<void> {
     const { options, network, oracles, probes, world } = this.#sim;
+    const { voters, outgoing, learners, urls } = this.#sim.birth;
     this.disk.restart();
     if (this.#damaged && !(await this.#mayStart())) return;
     const watch: Watch = {
@@ -227,7 +291,7 @@ export class Machine implements Endpoint {
     const identity = {
       clusterId: "sim",
       id: this.id,
-      birth: { voters: [...this.#peers.keys()], outgoing: [], learners: [], urls: {} },
+      birth: { voters, outgoing, learners, urls },
     };
     const { segmentBytes } = this.#settings;
     const storage = await openDataDirectory(this.disk, directory, identity, { segmentBytes });
@@ -241,7 +305,7 @@ export class Machine implements Endpoint {
     const replica = await Replica.open<KvResult>({
       options: replicaOptions(options, this.#settings, {
         id: this.id,
-        members: [...this.#peers.keys()],
+        birth: this.#sim.birth,
         random: this.#random.next,
       }),
       wal: new WatchedWal(storage.wal, storage.recovered, watch),
@@ -254,6 +318,13 @@ export class Machine implements Endpoint {
       observer: this.#observer(life),
     });
     if (life !== this.life) return;
+    const status = replica.status();
+    if (oracles.memberships.at(status.commit).configuration.removed?.includes(this.id) === true) {
+      probes.reached("removed node refused to start");
+      this.#ended("has been removed");
+      this.disk.kill();
+      return this.#leave();
+    }
     this.#state = "running";
     this.handler = replica;
     this.#server = {
@@ -267,11 +338,12 @@ export class Machine implements Endpoint {
         if (life === this.life) oracles.fail(`${this.id} answers a client with ${String(error)}`);
       },
     };
-    const status = replica.status();
     this.note(() => `recovered ${statusText(status)}`);
     void replica.halted.then((error) => {
       if (life === this.life) this.#exited(error);
     });
+    // In an event of its own: other things that this one sets off draw, too.
+    void replica.removed.then(() => world.atProcess(world.now, this, life, () => this.#removed()));
     replica.start();
   }
 
@@ -329,6 +401,6 @@ export class Machine implements Endpoint {
       firstIndex: replica.status().firstIndex,
       crcAt: (index) => replica.entries(index, 1)[0]?.crc,
     });
-    this.onElected();
+    oracles.onElected(this.id);
   }
 }
