@@ -15,7 +15,7 @@ export const exitStatus = {
   defect: 1,
   /** A flag is wrong, or its address can't be listened on. */
   badConfiguration: 2,
-  /** The data directory is locked, another node's, or corrupt. */
+  /** The data directory is locked, another node's, a removed member's, or corrupt. */
   badData: 3,
   /** A write to disk failed, or an invariant was broken. */
   halted: 4,
@@ -51,7 +51,7 @@ export async function boot(runtime: Runtime, argv: readonly string[]): Promise<v
       return process.exit(exitStatus.stopped);
     }
     say(1, `holdfast ${node.id} listening on ${node.url} (${runtime.name})\n`);
-    log("info", "serving", { url: node.url, clusterId: node.replica.clusterId });
+    void node.member.then(({ clusterId }) => log("info", "serving", { url: node.url, clusterId }));
     await run(node, signals, logger);
   } catch (error) {
     await logger?.flush(FLUSH_TIMEOUT_MS);
@@ -62,13 +62,19 @@ export async function boot(runtime: Runtime, argv: readonly string[]): Promise<v
 
 async function run(node: RunningNode, signals: Signals, logger: JsonLogger): Promise<void> {
   const { log } = logger;
-  const reason = await Promise.race([signals.first, node.halted]);
+  const removed = node.removed.then(() => "removed" as const);
+  const reason = await Promise.race([signals.first, node.halted, removed]);
+  if (reason instanceof DataDirectoryRefused) {
+    await node.stop();
+    throw reason;
+  }
   if (reason instanceof Error) {
     log("error", "the node halted", { error: reason });
     await logger.flush(FLUSH_TIMEOUT_MS);
     return process.exit(exitStatus.halted);
   }
-  log("info", "stopping", { signal: reason });
+  if (reason === "removed") log("info", "this node was removed from its cluster", { id: node.id });
+  else log("info", "stopping", { signal: reason });
   const late = new Promise<"late">((resolve) => {
     setTimeout(resolve, stopLimits.stopTimeoutMs, "late");
   });

@@ -93,13 +93,17 @@ export interface NodeConfig {
   readonly listen: ListenAddress;
   /** The URL that peers and clients reach this node by: an origin, without a slash at its end. */
   readonly advertise: string;
-  /** The cluster's first voters, this node among them. */
+  /** The cluster's first voters, this node among them; itself alone where it is to join one. */
   readonly peers: Readonly<Record<NodeId, string>>;
+  /** Others that know the cluster which this node is to join; null where it is one of the first. */
+  readonly join: Readonly<Record<NodeId, string>> | null;
   readonly data: string;
   readonly storage: "file" | "memory";
   readonly secret: string | null;
   readonly electionTimeoutMs: number;
   readonly heartbeatIntervalMs: number;
+  /** The leadership is handed to a voter with a higher one. */
+  readonly priority: number;
   readonly leaseReads: boolean;
   readonly maxClockDrift: number;
   readonly snapshotEntries: number;
@@ -148,17 +152,20 @@ export function readNodeConfig(flags: Texts, environment: Texts): NodeConfig {
   const id = read("id");
   const listen = read("listen");
   const peers = read("peers");
+  const join = othersOf(id, read("join"), peers);
   const advertise = advertised(id, listen, read("advertise"), peers);
   const config: NodeConfig = {
     id,
     listen,
     advertise,
     peers: peers ?? Object.fromEntries([[id, advertise]]),
+    join,
     data: read("data") ?? defaultData(id),
     storage: read("storage"),
     secret: read("secret"),
     electionTimeoutMs: read("electionTimeout"),
     heartbeatIntervalMs: read("heartbeatInterval"),
+    priority: read("priority"),
     leaseReads: read("leaseReads"),
     maxClockDrift: read("maxClockDrift"),
     snapshotEntries: read("snapshotEntries"),
@@ -178,6 +185,19 @@ export function readNodeConfig(flags: Texts, environment: Texts): NodeConfig {
   return config;
 }
 
+/** Whom to ask about the cluster that this node is to join: all that `--join` names but itself. */
+function othersOf(
+  id: NodeId,
+  join: Readonly<Record<NodeId, string>> | null,
+  peers: Readonly<Record<NodeId, string>> | null,
+): Readonly<Record<NodeId, string>> | null {
+  if (join === null) return null;
+  if (peers !== null) refuse("join", "--peers is given as well, which forms a cluster");
+  const others = Object.entries(join).filter(([other]) => other !== id);
+  if (others.length === 0) refuse("join", `it names none but this node, ${id}`);
+  return Object.fromEntries(others);
+}
+
 /** The URL that others reach this node by: given, or as `--peers` has it, or where it listens. */
 function advertised(
   id: NodeId,
@@ -186,7 +206,10 @@ function advertised(
   peers: Readonly<Record<NodeId, string>> | null,
 ): string {
   if (peers !== null && !Object.hasOwn(peers, id)) {
-    refuse("peers", `this node, ${id}, has to be among them`);
+    refuse(
+      "peers",
+      `this node, ${id}, has to be among them; one that is added to a running cluster takes --join instead`,
+    );
   }
   const own = peers?.[id] ?? null;
   if (given !== null) {
@@ -225,7 +248,8 @@ export function isLoopback(host: string): boolean {
 }
 
 function refuseUnlessLoopback(config: NodeConfig): void {
-  const urls = [...Object.values(config.peers), config.advertise, urlOf(config.listen)];
+  const { peers, join, advertise, listen } = config;
+  const urls = [...Object.values({ ...peers, ...join }), advertise, urlOf(listen)];
   const outside = urls.find((url) => !isLoopback(new URL(url).hostname));
   if (outside === undefined) return;
   refuse("secret", `it is required because ${outside} is not loopback`);

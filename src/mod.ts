@@ -13,6 +13,7 @@
 export { type NodeConfig, nodeHelp, readNodeConfig } from "./config.ts";
 export {
   BadConfiguration,
+  ChangeRefused,
   CorruptData,
   DataDirectoryRefused,
   DiskFailure,
@@ -31,6 +32,8 @@ export type {
   Clock,
   FileSystem,
   Logger,
+  MemberRequest,
+  MembersView,
   ReplicaObserver,
   SnapshotStore,
   StateMachine,

@@ -61,6 +61,14 @@ export interface RecoveredLog {
   readonly entries: readonly Entry[];
 }
 
+/** What a log held, and was lost with a part of the disk. Until it is there again the node doesn't vote. */
+export interface LogDebt {
+  /** The log's last entry. */
+  readonly owes: { readonly index: Index; readonly term: Term };
+  /** It is here again, durably. @throws {DiskFailure} */
+  settle(): Promise<void>;
+}
+
 /** The part of a write that goes to disk. */
 export type WalWrite = Pick<Persist, "hardState" | "reset" | "truncateFrom" | "entries">;
 

@@ -19,7 +19,7 @@ import type {
 } from "./ports.ts";
 import type { ReplyMessage, RequestMessage } from "./raft/message.ts";
 import type { Answer } from "./raft/step.ts";
-import type { Entry, Index, NodeId, ReadLevel } from "./raft/types.ts";
+import type { Configuration, Entry, Index, NodeId, ReadLevel } from "./raft/types.ts";
 import { Driver } from "./replica/driver.ts";
 import { Management } from "./replica/management.ts";
 import type { ReplicaParts } from "./replica/parts.ts";
@@ -82,6 +82,11 @@ export class Replica<Result> implements PeerHandler {
   /** Resolves when the log that was applied here says that this node is a member no more. */
   get removed(): Promise<void> {
     return this.#driver.removed;
+  }
+
+  /** Who takes part, as the log that was applied here says: committed, where `members` need not be. */
+  get appliedConfiguration(): Configuration {
+    return this.#driver.appliedConfiguration;
   }
 
   /** The Raft term that this node is in. */

@@ -3,37 +3,64 @@
  *
  * ```
  * lock            held by the process that uses the directory
- * identity.json   {"format":1,"clusterId":"…","id":"n1","birth":{"voters":[…],"outgoing":[],"learners":[],"urls":{…}},
- *                  "crc":…}   CRC-32 of all before it, written without spaces: a decayed voter would change majorities
+ * identity.json   {"format":1,"id":"n1","incarnation":"…","crc":…} until the node belongs to a cluster, from then on
+ *                 {"format":1,"clusterId":"…","id":"n1","incarnation":"…","birth":{"voters":[…],"outgoing":[],
+ *                  "learners":[],"urls":{…},"incarnations":{…}},"crc":…}
+ *                 and with "removed":true before "crc" once the node was removed from that cluster.
+ *                 CRC-32 of all before it, written without spaces: a decayed voter would change majorities
  * wal/            the log
  * snapshots/      the state machine's snapshots
+ * repair.json, mending/, damaged/      what a repair does and did: see `repair.ts`
  * ```
  *
- * `identity.json` is written last of all at the first start, under a temporary name, synced and renamed: where it is
- * missing, nothing was promised yet, so whatever log there is must be blank; where it stands, so must the log.
+ * `identity.json` is written last of all at the first start, under a temporary name, synced and renamed, and so it is
+ * when the node comes to a cluster: until it names one, nothing was promised yet, so whatever log there is must be
+ * blank; where it does, so must the log stand. The incarnation is in this one file, so that no part of a directory can
+ * be lost and its life go on.
  */
 import { crc32 } from "node:zlib";
 import * as v from "valibot";
 import { CorruptData, DataDirectoryRefused, DiskFailure } from "../errors.ts";
-import type { FileSystem, RecoveredLog, SnapshotStore, Wal } from "../ports.ts";
+import type { FileSystem, LogDebt, Logger, RecoveredLog, SnapshotStore, Wal } from "../ports.ts";
 import type { Configuration, NodeId } from "../raft/types.ts";
 import { openFileSnapshots } from "./file-snapshots.ts";
-import { openFileWal } from "./file-wal.ts";
+import { type OpenedWal, openFileWal } from "./file-wal.ts";
+import { endRepair, type LogEnd, repair, type RepairSite, resumeRepair } from "./repair.ts";
+import { corrupt } from "./wal-recovery.ts";
 
-/** Who a node is, from its first start on. */
-export interface Identity {
-  readonly clusterId: string;
+/** Who a node is before it belongs to a cluster. */
+export interface Newborn {
   readonly id: NodeId;
+  /** Which life of its disk this is: drawn at its first start, and kept for as long as the directory is. */
+  readonly incarnation: string;
+}
+
+/** A cluster, as a member has to know it. */
+export interface ClusterBirth {
+  readonly clusterId: string;
   /** The cluster's first configuration. */
   readonly birth: Configuration;
 }
 
+/** Who a member is. */
+export interface Identity extends Newborn, ClusterBirth {}
+
 /** An open data directory, locked until `release`. */
 export interface DataDirectory {
-  readonly identity: Identity;
+  readonly newborn: Newborn;
+  /** The cluster that this node belonged to when this was opened; null before it does. */
+  readonly cluster: ClusterBirth | null;
+  /** Whether that cluster has removed it. */
+  readonly wasRemoved: boolean;
   readonly wal: Wal;
   readonly recovered: RecoveredLog;
   readonly snapshots: SnapshotStore;
+  /** Makes it a member's, once and for all; durable when this resolves. @throws {DiskFailure} */
+  enter(cluster: ClusterBirth): Promise<void>;
+  /** Notes that `cluster`, which it belongs to, has removed it; durable when this resolves. @throws {DiskFailure} */
+  leave(cluster: ClusterBirth): Promise<void>;
+  /** What a repair has left to be had from the peers; null where nothing is. */
+  readonly debt: LogDebt | null;
   /** Gives the lock back; the WAL is closed before. */
   release(): Promise<void>;
 }
@@ -42,32 +69,55 @@ const IDENTITY_BYTES_MAX = 64 * 1024;
 const IDENTITY_NAME = "identity.json";
 const TEMPORARY_NAME = "identity.json.tmp";
 /** What a directory may hold before its first start, beside files whose names begin with a dot. */
-const ownNames = /^(lock(\.pid)?|identity\.json(\.tmp)?|wal|snapshots|lost\+found|\..*)$/;
+const ownNames =
+  /^(lock(\.pid)?|identity\.json(\.tmp)?|wal|snapshots|repair\.json(\.tmp)?|mending|damaged|lost\+found|\..*)$/;
 
 const diskTroubles: ReadonlySet<unknown> = new Set(["ENOSPC", "EDQUOT", "EIO"]);
 
 const ids = v.array(v.string());
 /** Not `v.record`, which drops a member whose id is `__proto__`. */
-const urls = v.custom<Readonly<Record<NodeId, string>>>((value) =>
+const texts = v.custom<Readonly<Record<NodeId, string>>>((value) =>
   typeof value === "object" && value !== null && !Array.isArray(value) &&
-  Object.values(value).every((url) => typeof url === "string")
+  Object.values(value).every((text) => typeof text === "string")
 );
 const identityShape = v.object({
   format: v.literal(1),
   clusterId: v.string(),
   id: v.string(),
+  // Directories that were made before there were incarnations have none.
+  incarnation: v.optional(v.string()),
   crc: v.number(),
   birth: v.object({
     voters: v.pipe(ids, v.minLength(1)),
     outgoing: ids,
     learners: ids,
-    urls,
+    urls: texts,
+    incarnations: v.optional(texts),
   }),
+  removed: v.optional(v.literal(true)),
+});
+const newbornShape = v.object({
+  format: v.literal(1),
+  id: v.string(),
+  incarnation: v.string(),
+  crc: v.number(),
+  // Or what lost its first configuration would be taken for what never had one.
+  clusterId: v.optional(v.undefined()),
+  birth: v.optional(v.undefined()),
 });
 
+/** What `identity.json` says. */
+interface Known {
+  readonly id: NodeId;
+  readonly incarnation: string | undefined;
+  readonly cluster: ClusterBirth | null;
+  readonly removed?: true | undefined;
+}
+
 /**
- * Locks a directory and opens what it holds, or makes it `identity`'s where it is empty. Where it holds a cluster
- * already, that cluster's id and first configuration stand, whatever `identity` says of them. `sizes` are the log's.
+ * Locks a directory and opens what it holds, or makes it `newborn`'s where it is empty. Where it was one's already, that
+ * one's incarnation stands. A log or snapshot that has decayed is mended, where other voters have what is lost with it
+ * (see `repair.ts`). `segmentBytes` is the log's.
  * @throws {DataDirectoryRefused} where it is locked, another node's, not usable, or something else altogether.
  * @throws {CorruptData} where only an operator may decide.
  * @throws {DiskFailure}
@@ -75,8 +125,8 @@ const identityShape = v.object({
 export async function openDataDirectory(
   fs: FileSystem,
   directory: string,
-  identity: Identity,
-  sizes: { readonly segmentBytes?: number } = {},
+  newborn: Newborn,
+  options: { readonly segmentBytes?: number; readonly log?: Logger } = {},
 ): Promise<DataDirectory> {
   const release = await refusing(directory, async () => {
     await fs.makeDirectory(directory);
@@ -92,74 +142,148 @@ export async function openDataDirectory(
   });
   try {
     const known = await refusing(directory, () => readIdentity(fs, directory));
-    if (known !== null && known.id !== identity.id) {
+    if (known !== null && known.id !== newborn.id) {
+      const { id, cluster } = known;
       throw new DataDirectoryRefused(
-        `${directory}/${IDENTITY_NAME} says that this is the directory of node ${known.id} of cluster ` +
-          `${known.clusterId}, not of ${identity.id}: start it with --id ${known.id}, or choose another --data`,
+        `${directory}/${IDENTITY_NAME} says that this is the directory of node ${id}` +
+          (cluster === null ? "" : ` of cluster ${cluster.clusterId}`) +
+          `, not of ${newborn.id}: start it with --id ${id}, or choose another --data`,
       );
     }
     // A process killed at its first start may have left the identity's name in the system's cache only.
     if (known !== null) await refusing(directory, () => fs.syncDirectory(directory));
-    const snapshots = await openFileSnapshots({ fs, directory: `${directory}/snapshots` });
-    const start = { index: 0, term: 0, crc: 0 };
-    const opened = await openFileWal({ ...sizes, fs, directory: `${directory}/wal`, start });
+    const { segmentBytes, log = () => {} } = options;
+    const self = { id: newborn.id, incarnation: known?.incarnation ?? newborn.incarnation };
+    const site = { fs, directory, id: self.id, segmentBytes, log };
+    const { snapshots, opened, debt } = await openStores(site, known?.cluster ?? null);
+    const write = (content: Pick<Known, "cluster" | "removed">): Promise<void> =>
+      refusing(directory, () => writeIdentity(fs, directory, documentOf({ ...self, ...content })));
     try {
       checkBeginning(directory, known, opened);
-      if (known === null) {
-        await refusing(directory, () => writeIdentity(fs, directory, identity));
-      }
+      if (known?.incarnation === undefined) await write({ cluster: known?.cluster ?? null });
     } catch (error) {
       await opened.wal.close();
       throw error;
     }
     const { wal, recovered } = opened;
-    return { identity: known ?? identity, wal, recovered, snapshots, release };
+    return {
+      newborn: self,
+      cluster: known?.cluster ?? null,
+      wasRemoved: known?.removed === true,
+      wal,
+      recovered,
+      snapshots,
+      debt,
+      enter: (cluster) => write({ cluster }),
+      leave: (cluster) => write({ cluster, removed: true }),
+      release,
+    };
   } catch (error) {
     await release();
     throw error;
   }
 }
 
-/** A log without an identity, or an identity without a log, is a directory that lost a part. */
+interface Stores {
+  readonly snapshots: SnapshotStore;
+  readonly opened: OpenedWal;
+}
+
+/** Opens log and snapshots, mended where they have decayed. */
+async function openStores(
+  opening: Omit<RepairSite, "birth">,
+  cluster: ClusterBirth | null,
+): Promise<Stores & { readonly debt: LogDebt | null }> {
+  if (cluster === null) return { ...await openBoth(opening), debt: null };
+  const site = { ...opening, birth: cluster.birth };
+  let owes = await resumeRepair(site);
+  const debtOf = (owes: LogEnd | null): LogDebt | null =>
+    owes === null ? null : { owes, settle: () => endRepair(site) };
+  if (owes !== null) {
+    site.log("warn", "this node goes on asking its peers for what it lost", { owes });
+  }
+  try {
+    return { ...await openBoth(site), debt: debtOf(owes) };
+  } catch (error) {
+    if (!(error instanceof CorruptData)) throw error;
+    owes = await repair(site, error, owes);
+    return { ...await openBoth(site), debt: debtOf(owes) };
+  }
+}
+
+async function openBoth(
+  { fs, directory, segmentBytes }: Omit<RepairSite, "birth">,
+): Promise<Stores> {
+  const snapshots = await openFileSnapshots({ fs, directory: `${directory}/snapshots` });
+  const path = `${directory}/wal`;
+  const start = { index: 0, term: 0, crc: 0 };
+  const opened = await openFileWal({ fs, directory: path, start, segmentBytes });
+  const first = opened.recovered.logStart.index + 1;
+  const snapshot = snapshots.latest()?.index ?? 0;
+  if (first <= snapshot + 1) return { snapshots, opened };
+  await opened.wal.close();
+  throw corrupt(path, 0, `the log begins at ${first}, and the snapshot ends at ${snapshot}`);
+}
+
+/** A log without a cluster, or a cluster without a log, is a directory that lost a part. */
 function checkBeginning(
   directory: string,
-  known: Identity | null,
+  known: Known | null,
   { created, recovered }: { readonly created: boolean; readonly recovered: RecoveredLog },
 ): void {
   const { hardState, logStart, entries } = recovered;
   const isBlank = hardState.term === 0 && logStart.index === 0 && entries.length === 0;
-  if (known !== null && created) {
+  const cluster = known?.cluster ?? null;
+  if (cluster !== null && created) {
     throw new DataDirectoryRefused(
-      `${directory}/wal is empty, yet this directory belongs to node ${known.id}, which may have made promises in ` +
+      `${directory}/wal is empty, yet this directory belongs to node ${known?.id}, which may have made promises in ` +
         `its log: restore the log, or give the cluster a new member under another id`,
     );
   }
-  if (known === null && !isBlank) {
+  if (cluster === null && !isBlank) {
+    const lack = known === null ? "is missing" : "knows of no cluster";
     throw new DataDirectoryRefused(
-      `${directory}/${IDENTITY_NAME} is missing, yet ${directory}/wal holds a log: restore the file, or choose an ` +
+      `${directory}/${IDENTITY_NAME} ${lack}, yet ${directory}/wal holds a log: restore the file, or choose an ` +
         `empty directory`,
     );
   }
 }
 
-async function readIdentity(fs: FileSystem, directory: string): Promise<Identity | null> {
+async function readIdentity(fs: FileSystem, directory: string): Promise<Known | null> {
   const path = `${directory}/${IDENTITY_NAME}`;
   if (!(await fs.list(directory)).includes(IDENTITY_NAME)) return null;
   const bytes = await readFirst(fs, path, IDENTITY_BYTES_MAX + 1);
-  const result = v.safeParse(
-    identityShape,
-    bytes.length > IDENTITY_BYTES_MAX ? null : parse(bytes),
-  );
-  if (result.success && result.output.crc === crcOf(result.output)) {
-    const { clusterId, id, birth } = result.output;
-    return { clusterId, id, birth };
-  }
+  const value = bytes.length > IDENTITY_BYTES_MAX ? null : parse(bytes);
+  const known = knownIn(value);
+  if (known !== null) return known;
   throw new CorruptData(
     path,
     0,
-    "this is not an identity of format 1, or no sound one: restore the file from a copy, or empty this node's data directory and " +
-      "let it join the cluster anew",
+    "this is not an identity of format 1, or no sound one: restore the file from a copy, or empty this node's data " +
+      "directory and give the cluster a new member under another id",
   );
+}
+
+/** Null where it says nothing sound. */
+function knownIn(value: unknown): Known | null {
+  const member = v.safeParse(identityShape, value);
+  const known = member.success ? memberIn(member.output) : newbornIn(value);
+  return known !== null && known.crc === crcOf(documentOf(known)) ? known : null;
+}
+
+function memberIn(
+  { clusterId, id, incarnation, birth, removed, crc }: v.InferOutput<typeof identityShape>,
+): Known & { readonly crc: number } {
+  const { incarnations, ...rest } = birth;
+  const first = incarnations === undefined ? rest : { ...rest, incarnations };
+  return { id, incarnation, cluster: { clusterId, birth: first }, removed, crc };
+}
+
+function newbornIn(value: unknown): Known & { readonly crc: number } | null {
+  const newborn = v.safeParse(newbornShape, value);
+  if (!newborn.success) return null;
+  const { id, incarnation, crc } = newborn.output;
+  return { id, incarnation, cluster: null, crc };
 }
 
 async function readFirst(fs: FileSystem, path: string, bytes: number): Promise<Uint8Array> {
@@ -171,13 +295,16 @@ async function readFirst(fs: FileSystem, path: string, bytes: number): Promise<U
   }
 }
 
-function identityDocument({ clusterId, id, birth }: Identity): object {
-  const { voters, outgoing, learners, urls } = birth;
-  return { format: 1, clusterId, id, birth: { voters, outgoing, learners, urls } };
+/** Its order is part of the format: the CRC is of this text. What is undefined is not in it. */
+function documentOf({ id, incarnation, cluster, removed }: Known): object {
+  if (cluster === null) return { format: 1, id, incarnation };
+  const { voters, outgoing, learners, urls, incarnations } = cluster.birth;
+  const birth = { voters, outgoing, learners, urls, incarnations };
+  return { format: 1, clusterId: cluster.clusterId, id, incarnation, birth, removed };
 }
 
-function crcOf(identity: Identity): number {
-  return crc32(JSON.stringify(identityDocument(identity)));
+function crcOf(document: object): number {
+  return crc32(JSON.stringify(document));
 }
 
 function parse(bytes: Uint8Array): unknown {
@@ -188,10 +315,10 @@ function parse(bytes: Uint8Array): unknown {
   }
 }
 
-async function writeIdentity(fs: FileSystem, directory: string, identity: Identity): Promise<void> {
+async function writeIdentity(fs: FileSystem, directory: string, content: object): Promise<void> {
   const temporary = `${directory}/${TEMPORARY_NAME}`;
   if ((await fs.list(directory)).includes(TEMPORARY_NAME)) await fs.remove(temporary);
-  const document = { ...identityDocument(identity), crc: crcOf(identity) };
+  const document = { ...content, crc: crcOf(content) };
   const text = `${JSON.stringify(document, null, 2)}\n`;
   const file = await fs.open(temporary, "create");
   try {

@@ -1,7 +1,8 @@
 /**
  * Snapshots on files, in the format of `snapshot-format.ts`. A file is written under a temporary name, synced, read
  * back, renamed to `snapshot-<index>-<term>.snap` (16 hex digits each), and the directory synced; only then are older
- * ones removed. So a file under such a name that is not whole has decayed, and only an operator may decide about it.
+ * ones removed. So a file under such a name that is not sound has decayed. The newest is read in full before it is
+ * relied on; what is to be done about one that is not sound, `repair.ts` says.
  *
  * A snapshot being received is `snapshot-<index>-<term>-<size>.part`; it survives a restart, as far as it is sound.
  */
@@ -9,8 +10,8 @@ import { invariant, InvariantViolation } from "../assert.ts";
 import { CorruptData, DiskFailure, MalformedBytes } from "../errors.ts";
 import type { File, FileSystem, SnapshotFile, SnapshotStore, StagedSnapshot } from "../ports.ts";
 import type { SnapshotMeta } from "../raft/types.ts";
+import { checkSnapshot, hex, SNAPSHOT_NAME, snapshotName } from "./snapshot-check.ts";
 import {
-  checkTrailer,
   readChunks,
   readHeader,
   SnapshotEncoder,
@@ -18,14 +19,12 @@ import {
   verifySnapshot,
 } from "./snapshot-format.ts";
 import { type SnapshotIdentity, StagedFile } from "./staged-file.ts";
+import { CORRUPTION_ADVICE } from "./wal-recovery.ts";
 
-const SNAPSHOT_NAME = /^snapshot-[0-9a-f]{16}-[0-9a-f]{16}\.snap$/;
 const PART_NAME = /^snapshot-([0-9a-f]{16})-[0-9a-f]{16}-[0-9a-f]{16}\.part$/;
 const TEMPORARY_NAME = "snapshot.tmp";
 /** Synced at least this often, so that the log's syncs never wait for the whole of a snapshot. */
 const UNSYNCED_BYTES_MAX = 2 * 1024 * 1024;
-const ADVICE = "nothing was changed; restore the file from a copy, or empty this node's data " +
-  "directory and let it join the cluster anew";
 
 export interface FileSnapshotsOptions {
   readonly fs: FileSystem;
@@ -34,7 +33,7 @@ export interface FileSnapshotsOptions {
 
 /**
  * Opens the snapshots in a directory and removes what an earlier life left unfinished.
- * @throws {CorruptData} where the newest is not whole; nothing was changed then
+ * @throws {CorruptData} where the newest is not sound; nothing was changed then
  * @throws {DiskFailure}
  */
 export async function openFileSnapshots(options: FileSnapshotsOptions): Promise<FileSnapshots> {
@@ -60,13 +59,7 @@ async function checkNewest(fs: FileSystem, directory: string, name: string): Pro
   const path = `${directory}/${name}`;
   try {
     return await using(fs, path, "read", async (file) => {
-      const source = await sourceOf(file);
-      const header = await readHeader(source);
-      if (snapshotName(header.meta) !== name) {
-        throw new MalformedBytes(`this is ${snapshotName(header.meta)} under another name`, 16);
-      }
-      await checkTrailer(source, header);
-      return header.meta;
+      return await checkSnapshot(await sourceOf(file), name);
     });
   } catch (error) {
     throw asFailure(path, error);
@@ -260,16 +253,8 @@ async function removeIfThere(fs: FileSystem, path: string): Promise<void> {
   }
 }
 
-function snapshotName({ index, term }: { readonly index: number; readonly term: number }): string {
-  return `snapshot-${hex(index)}-${hex(term)}.snap`;
-}
-
 function partName({ index, term, size }: SnapshotIdentity): string {
   return `snapshot-${hex(index)}-${hex(term)}-${hex(size)}.part`;
-}
-
-function hex(value: number): string {
-  return value.toString(16).padStart(16, "0");
 }
 
 async function onDisk<T>(work: () => Promise<T>, path = "a snapshot"): Promise<T> {
@@ -290,5 +275,5 @@ function asFailure(path: string, error: unknown): Error {
 }
 
 function corrupt(path: string, error: MalformedBytes): CorruptData {
-  return new CorruptData(path, error.offset, `${error.message}; ${ADVICE}`);
+  return new CorruptData(path, error.offset, `${error.message}; ${CORRUPTION_ADVICE}`);
 }

@@ -8,9 +8,10 @@
 import { invariant, InvariantViolation } from "../assert.ts";
 import { CorruptData, DiskFailure } from "../errors.ts";
 import type { FileSystem, RecoveredLog, Wal, WalWrite } from "../ports.ts";
-import type { Index } from "../raft/types.ts";
+import type { HardState, Index } from "../raft/types.ts";
 import type { ChainPoint } from "./log-record.ts";
 import {
+  anchored,
   encodeWrite,
   FRAME_HEADER_BYTES,
   frameBytes,
@@ -34,9 +35,11 @@ export interface FileWalOptions {
   readonly fs: FileSystem;
   readonly directory: string;
   /** Bytes of a segment file, 16 MiB by default. A file with a larger frame is as large as that needs. */
-  readonly segmentBytes?: number;
+  readonly segmentBytes?: number | undefined;
   /** Where the log starts if the directory holds none yet. */
   readonly start: ChainPoint;
+  /** What was promised before the log's start, and the number of its first segment; nothing, and 1. */
+  readonly before?: { readonly hardState: HardState; readonly segment: number };
 }
 
 export interface OpenedWal {
@@ -73,8 +76,10 @@ export async function openFileWal(options: FileWalOptions): Promise<OpenedWal> {
       const wal = new FileWal({ ...recovery, segments, segment });
       return { wal, recovered: recovery.log.recovered(), created: false };
     }
-    const log = new WalLog(FIRST_HARD_STATE, start);
-    const header = { id: 1, sequence: 1, last: start, hardState: FIRST_HARD_STATE };
+    const { hardState, segment: id } = options.before ??
+      { hardState: FIRST_HARD_STATE, segment: 1 };
+    const log = new WalLog(hardState, start);
+    const header = { id, sequence: 1, last: start, hardState };
     const segment = await segments.rotate(header, 0, null);
     const state = { log, sequence: 1, offset: SEGMENT_HEADER_BYTES };
     const wal = new FileWal({ ...state, segments, segment });
@@ -198,12 +203,15 @@ export class FileWal implements Wal {
   }
 
   async #writeFrame(batch: readonly Waiting[]): Promise<void> {
-    const bodyBytes = batch.reduce((sum, each) => sum + each.bytes, 0);
+    const [head, ...rest] = batch;
+    invariant(head !== undefined, "a frame of nothing");
+    const first = anchored(head.write, this.#log);
+    const bodyBytes = rest.reduce((sum, each) => sum + each.bytes, first.bytes);
     const bytes = frameBytes(bodyBytes);
     if (this.#offset + bytes > this.#segment.bytes) await this.#rotate(bytes);
     const frame = this.#buffer(bytes);
     let end = FRAME_HEADER_BYTES;
-    for (const { write } of batch) {
+    for (const { write } of [first, ...rest]) {
       const cut = this.#log.cut(write);
       this.#segments.voidBehind(this.#log.begin(cut));
       this.#log.append(cut.entries);

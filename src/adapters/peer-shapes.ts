@@ -7,7 +7,8 @@ import type {
   SnapshotChunk,
   SnapshotChunkReply,
 } from "../ports.ts";
-import { decodeConfiguration } from "../raft/membership.ts";
+import { decodeConfiguration, MEMBERS_MAX } from "../raft/membership.ts";
+import { PRIORITY_MAX } from "../raft/priority.ts";
 import type { Configuration } from "../raft/types.ts";
 import type { Append, ReplyMessage, RequestMessage } from "../raft/message.ts";
 
@@ -95,7 +96,12 @@ export const replyShapes: {
     conflictTerm: count,
     conflictIndex: count,
   }),
-  heartbeat: v.strictObject({ type: v.literal("heartbeatReply"), ...header, round: count }),
+  heartbeat: v.strictObject({
+    type: v.literal("heartbeatReply"),
+    ...header,
+    round: count,
+    priority: v.optional(v.pipe(count, v.maxValue(PRIORITY_MAX))),
+  }),
   installSnapshot: v.strictObject({
     type: v.literal("installSnapshotReply"),
     ...header,
@@ -126,7 +132,6 @@ export const forwardReplyShape: Shape<ForwardReply> = v.variant("type", [
   v.strictObject({ type: v.literal("unknown") }),
 ]);
 
-const MEMBERS_MAX = 64;
 const URL_LENGTH_MAX = 2048;
 const url = v.pipe(v.string(), v.maxLength(URL_LENGTH_MAX));
 const members = v.pipe(

@@ -31,10 +31,14 @@
  *
  * `reset` empties the log and starts it behind that point. `keep` is the last entry that stays when a later entry
  * replaces a suffix; where the segments with that entry are gone already, the log starts behind it.
+ *
+ * A frame's first write has the hard state and one of the points, also where they say nothing new. So whoever finds a
+ * frame behind one that is lost knows what was promised and where the log stood: see `wal-survey.ts`.
  */
 import { crc32 } from "node:zlib";
 import { invariant } from "../assert.ts";
 import { MalformedBytes } from "../errors.ts";
+import type { WalWrite } from "../ports.ts";
 import type { HardState } from "../raft/types.ts";
 import {
   type ChainPoint,
@@ -119,6 +123,19 @@ export function writeBytes(write: {
   return bytes;
 }
 
+/** What the first write of a frame says whatever it is for: the write, with that added, and the bytes that this takes. */
+export function anchored(
+  write: WalWrite,
+  log: Pick<WalLog, "hardState" | "last">,
+): { readonly write: WalWrite; readonly bytes: number } {
+  const hardState = write.hardState ?? log.hardState;
+  const truncateFrom = write.reset === null && write.truncateFrom === null
+    ? log.last.index + 1
+    : write.truncateFrom;
+  const whole = { ...write, hardState, truncateFrom };
+  return { write: whole, bytes: writeBytes(whole) };
+}
+
 /** Bytes of a frame with a body of `bodyBytes`, padding included. */
 export function frameBytes(bodyBytes: number): number {
   const bytes = FRAME_HEADER_BYTES + bodyBytes;
@@ -157,6 +174,14 @@ export function sealFrame(
   writeU32(bytes, 4, crc32(bytes.subarray(8, FRAME_HEADER_BYTES), frame.salt));
 }
 
+/** See {@link readAnchor}. */
+export interface FrameAnchor {
+  readonly hardState: HardState;
+  readonly point: ChainPoint;
+  /** The log was emptied to start behind `point`; else its entries up to there stay. */
+  readonly resets: boolean;
+}
+
 export interface FrameHeader {
   readonly sequence: number;
   readonly bodyBytes: number;
@@ -187,6 +212,13 @@ export function findFrameHeader(segment: Uint8Array, from: number, salt: number)
   return -1;
 }
 
+/** What was promised before a frame, and where the log stood; null in a frame that doesn't say. @throws {MalformedBytes} */
+export function readAnchor(body: Uint8Array): FrameAnchor | null {
+  const { hardState, reset, keep } = readBegin(new Cursor(body, 0));
+  const point = reset ?? keep;
+  return hardState === null || point === null ? null : { hardState, point, resets: reset !== null };
+}
+
 /**
  * Applies a frame's writes to the log. The entries are views into `body`. Returns the lowest that `WalLog.begin` did.
  * @throws {MalformedBytes} at the offset in the body
@@ -196,14 +228,7 @@ export function replayFrame(body: Uint8Array, log: WalLog): number {
   let kept = Infinity;
   const cursor = new Cursor(body, 0);
   while (cursor.left > 0) {
-    const parts = cursor.u8();
-    if (parts > 7) throw new MalformedBytes(`a write with parts ${parts}`, cursor.offset - 1);
-    const begin = {
-      hardState: (parts & PART.hardState) === 0 ? null : cursor.hardState(),
-      reset: (parts & PART.reset) === 0 ? null : cursor.point(),
-      keep: (parts & PART.keep) === 0 ? null : cursor.point(),
-    };
-    kept = Math.min(kept, log.begin(begin));
+    kept = Math.min(kept, log.begin(readBegin(cursor)));
     const length = cursor.u32();
     const recordsAt = cursor.offset;
     const { index, term, crc } = log.last;
@@ -217,6 +242,16 @@ export function replayFrame(body: Uint8Array, log: WalLog): number {
     }
   }
   return kept;
+}
+
+function readBegin(cursor: Cursor): Omit<CutWrite, "entries"> {
+  const parts = cursor.u8();
+  if (parts > 7) throw new MalformedBytes(`a write with parts ${parts}`, cursor.offset - 1);
+  return {
+    hardState: (parts & PART.hardState) === 0 ? null : cursor.hardState(),
+    reset: (parts & PART.reset) === 0 ? null : cursor.point(),
+    keep: (parts & PART.keep) === 0 ? null : cursor.point(),
+  };
 }
 
 function writePoint(bytes: Uint8Array, offset: number, point: ChainPoint): number {

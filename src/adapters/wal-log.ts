@@ -32,6 +32,13 @@ export class WalLog {
     return this.#entries.at(-1) ?? this.start;
   }
 
+  /** Whether this very place is in the log, or right before it. */
+  holds(place: ChainPoint): boolean {
+    const offset = place.index - this.start.index;
+    const here = offset === 0 ? this.start : this.#entries[offset - 1];
+    return here !== undefined && samePoint(here, place);
+  }
+
   /** What a recovery hands out: a copy, which later writes do not change. */
   recovered(): RecoveredLog {
     return { hardState: this.hardState, logStart: this.start, entries: [...this.#entries] };

@@ -24,9 +24,12 @@ import {
 } from "./wal-frame.ts";
 import { samePoint, WalLog } from "./wal-log.ts";
 
-const SEGMENT_NAME = /^wal-([0-9a-f]{16})\.log$/;
-const ADVICE = "nothing was changed; restore the file from a copy, or empty this node's data " +
-  "directory and let it join the cluster anew";
+/** What segment files are called. */
+export const SEGMENT_NAME: RegExp = /^wal-([0-9a-f]{16})\.log$/;
+/** What an operator may do about a file that the node can't mend. */
+export const CORRUPTION_ADVICE: string =
+  "nothing was changed; restore the file from a copy, or bring another " +
+  "member in this one's place: member replace <this id> --with <new id>=<its URL>";
 
 /** The file name of a segment. */
 export function segmentName(id: number): string {
@@ -81,7 +84,8 @@ export async function recoverWal(fs: FileSystem, directory: string): Promise<Rec
   return state;
 }
 
-async function readSegment(fs: FileSystem, path: string): Promise<Uint8Array> {
+/** A segment's bytes. @throws {CorruptData} where it is too large to be one. @throws {DiskFailure} */
+export async function readSegment(fs: FileSystem, path: string): Promise<Uint8Array> {
   try {
     const file = await fs.open(path, "read");
     try {
@@ -99,8 +103,8 @@ async function readSegment(fs: FileSystem, path: string): Promise<Uint8Array> {
   }
 }
 
-/** A segment gets its name only when its header is synced, so a bad header is never a torn one. */
-function openHeader(
+/** Its header, checked. A segment gets its name only when its header is synced, so a bad one is never torn. @throws {CorruptData} */
+export function openHeader(
   path: string,
   name: string,
   file: Uint8Array,
@@ -204,10 +208,12 @@ function checkTail(
   );
 }
 
-function sameHardState(a: HardState, b: HardState): boolean {
+/** Whether two say the same. */
+export function sameHardState(a: HardState, b: HardState): boolean {
   return a.term === b.term && a.vote === b.vote && a.commit === b.commit;
 }
 
-function corrupt(path: string, offset: number, what: string): CorruptData {
-  return new CorruptData(path, offset, `${what}; ${ADVICE}`);
+/** An error that says where, what, and what to do. */
+export function corrupt(path: string, offset: number, what: string): CorruptData {
+  return new CorruptData(path, offset, `${what}; ${CORRUPTION_ADVICE}`);
 }

@@ -1,4 +1,5 @@
 /** `cluster`: several durable nodes on this machine, each a process of its own. What `npm start` runs. */
+import { readFileSync } from "node:fs";
 import { createServer } from "node:net";
 import process from "node:process";
 import * as v from "valibot";
@@ -22,8 +23,16 @@ const nodes: FlagSpec = { takes: "a number from 1 to 9" };
 const basePort: FlagSpec = { takes: "a port that leaves room for all nodes, such as 4001" };
 const data: FlagSpec = { takes: "a directory" };
 
-const { id: _id, listen: _listen, advertise: _url, peers: _peers, data: _data, ...shared } =
-  nodeOptions;
+const {
+  id: _id,
+  listen: _listen,
+  advertise: _url,
+  peers: _peers,
+  join: _join,
+  data: _data,
+  priority: _priority,
+  ...shared
+} = nodeOptions;
 
 /** `cluster`. */
 export const cluster: Command = {
@@ -31,7 +40,7 @@ export const cluster: Command = {
   help: `holdfast cluster
 
 Runs nodes n1, n2, … on 127.0.0.1, each a process of its own. Ctrl-C stops them all; started
-again, they find their data.
+again, they find their data. One that was removed from its cluster is left out.
 
   --runtime R        bun, deno, node, or mixed (default: the one that runs this)
   --nodes N          how many (default ${NODES_DEFAULT})
@@ -45,8 +54,9 @@ missing, else that of the first node that failed.
 `,
   syntax: { flags: { ...shared, runtime, nodes, basePort, data }, operands: [] },
   run: async (args) => {
-    const plan = planOf(args);
+    const { plan, removed } = present(planOf(args));
     for (const { port } of plan) await checkPort(port);
+    for (const { id } of removed) say(`${id} was removed from its cluster, and is left out`);
     return await new Cluster(plan).run();
   },
 };
@@ -54,6 +64,7 @@ missing, else that of the first node that failed.
 interface PlannedNode {
   readonly id: string;
   readonly port: number;
+  readonly data: string;
   readonly command: readonly string[];
 }
 
@@ -82,8 +93,40 @@ function planOf(args: Arguments): PlannedNode[] {
     readNodeConfig(own, process.env);
     const flags = Object.entries(own).map(([name, text]) => `${flagOf(name)}=${text}`);
     const name = mix[index % mix.length] ?? thisRuntime;
-    return { id, port: first + index, command: [...commandOf(name), ...flags] };
+    return {
+      id,
+      port: first + index,
+      data: `${directory}/${id}`,
+      command: [...commandOf(name), ...flags],
+    };
   });
+}
+
+/**
+ * Those that are to be started. A node that was removed says so in its directory and would refuse to start; that is no
+ * reason to stop the others. @throws {BadConfiguration} where nobody is left.
+ */
+function present(
+  planned: readonly PlannedNode[],
+): { readonly plan: readonly PlannedNode[]; readonly removed: readonly PlannedNode[] } {
+  const { plan = [], removed = [] } = Object.groupBy(
+    planned,
+    ({ data }) => (wasRemoved(data) ? "removed" : "plan"),
+  );
+  if (plan.length > 0) return { plan, removed };
+  throw new BadConfiguration(
+    "--data takes a directory with members; all that are there were removed from their cluster",
+  );
+}
+
+function wasRemoved(data: string): boolean {
+  try {
+    const identity: unknown = JSON.parse(readFileSync(`${data}/identity.json`, "utf8"));
+    return v.is(v.object({ removed: v.literal(true) }), identity);
+  } catch {
+    // What is wrong with it, the node says.
+    return false;
+  }
 }
 
 /** @throws {BadConfiguration} where something listens there already. */

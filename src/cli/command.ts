@@ -5,6 +5,7 @@ import * as v from "valibot";
 import {
   type Client,
   ClientError,
+  type ClientErrorCode,
   type Condition,
   createClient,
   isPassing,
@@ -76,6 +77,36 @@ export function readFlag<T>(
   );
 }
 
+/** What stands without a flag, at a place. */
+export interface OperandSpec {
+  readonly at: number;
+  readonly name: string;
+  /** Completes "takes …". */
+  readonly takes: string;
+}
+
+/** The operand, read by `schema`. @throws {BadConfiguration} */
+export function readOperand<T>(
+  { operands }: Arguments,
+  { at, name, takes }: OperandSpec,
+  schema: v.GenericSchema<string, T>,
+): T {
+  const text = operands[at];
+  if (text === undefined) throw new BadConfiguration(`${name} is missing; see --help`);
+  const result = v.safeParse(schema, text);
+  if (result.success) return result.output;
+  throw new BadConfiguration(
+    `${name} takes ${takes}; got ${JSON.stringify(text.slice(0, 100))}`,
+  );
+}
+
+/** An id behind the action. */
+export const idOperand: OperandSpec = {
+  at: 1,
+  name: "ID",
+  takes: "1 to 64 of A-Z a-z 0-9 . _ -",
+};
+
 /** Where the cluster is. @throws {BadConfiguration} */
 export function readEndpoints(args: Arguments): readonly string[] {
   const given = args.flags["endpoints"] ?? (process.env["HOLDFAST_ENDPOINTS"] || ENDPOINTS_DEFAULT);
@@ -125,6 +156,29 @@ export function statusOf(error: unknown): number {
   if (error.outcome === "unknown") return exit.unknown;
   if (error.code === "precondition_failed" || error.code === "not_found") return exit.no;
   return isPassing(error) ? exit.unavailable : exit.failed;
+}
+
+const refusals: ReadonlySet<ClientErrorCode> = new Set([
+  "bad_request",
+  "not_found",
+  "change_in_progress",
+]);
+
+/** Runs `action`; what the cluster refuses for good is told, and answered with `status`. */
+export async function refusedAs(
+  command: string,
+  status: number,
+  action: () => Promise<number>,
+): Promise<number> {
+  try {
+    return await action();
+  } catch (error) {
+    const isRefusal = error instanceof ClientError && refusals.has(error.code) &&
+      error.outcome !== "unknown";
+    if (!isRefusal) throw error;
+    process.stderr.write(`holdfast ${command}: ${shown(error.message)}\n`);
+    return status;
+  }
 }
 
 /** Writes to standard output, and resolves when it is out. */

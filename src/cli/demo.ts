@@ -84,20 +84,24 @@ class Demo {
   }
 
   async #start(id: string): Promise<void> {
-    const { firstIdentity, openMemory, openReplica, version } = await import(
+    const { birthOf, openMemory, openReplica, version } = await import(
       "../../runtimes/open-node.ts"
     );
     const network = this.#network;
     if (network === null) return;
     const listen = peers.split(",").find((peer) => peer.startsWith(`${id}=`))?.slice(id.length + 8);
     const config = readNodeConfig({ id, peers, listen, storage: "memory" }, {});
-    const storage = openMemory(firstIdentity(config), this.#storages.get(id));
+    // Which life each lives matters where a disk may be lost; here none is.
+    const lives = Object.fromEntries(ids.map((each) => [each, each]));
+    const cluster = birthOf(config.peers, lives);
+    const storage = openMemory({ id, incarnation: id }, this.#storages.get(id));
     this.#storages.set(id, storage);
     const machine = new KvMachine();
     const metrics = new Metrics();
     const replica = await openReplica({
       config,
       storage,
+      cluster,
       transport: network.transport(id),
       clock: this.#clock,
       log: () => {},

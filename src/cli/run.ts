@@ -5,7 +5,9 @@ import { cluster } from "./cluster.ts";
 import { type Command, exit, print } from "./command.ts";
 import { demo } from "./demo.ts";
 import { del, get, list, put } from "./kv.ts";
+import { leader } from "./leader.ts";
 import { load } from "./load.ts";
+import { member } from "./member.ts";
 import { runNode } from "./node.ts";
 import { status } from "./status.ts";
 
@@ -19,6 +21,8 @@ export const commands: Readonly<Record<string, Command>> = {
   list,
   load,
   status,
+  member,
+  leader,
 };
 
 const summaries: readonly (readonly [string, string])[] = [

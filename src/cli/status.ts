@@ -11,6 +11,8 @@ import {
   shown,
 } from "./command.ts";
 
+import { changeLine } from "./member.ts";
+
 type Seen =
   | { readonly url: string; readonly status: StatusAnswer }
   | { readonly url: string; readonly error: string };
@@ -20,7 +22,8 @@ export const status: Command = {
   summary: "show who leads, and how far each node is",
   help: `holdfast status
 
-Asks the endpoints, and the members that they name, and prints a line for each.
+Asks the endpoints, and the members that they name, and prints a line for each; and one about a
+change of members that is under way.
 
   --json             print what each node answered, as one JSON array${clientHelp}
 
@@ -73,13 +76,16 @@ function isWell(seen: readonly Seen[]): boolean {
 }
 
 function table(seen: readonly Seen[]): string {
-  const head = ["ID", "ROLE", "TERM", "LEADER", "COMMIT", "APPLIED", "LOG", "SNAPSHOT", "REVISION"];
+  const numbered = ["COMMIT", "APPLIED", "LOG", "SNAPSHOT", "REVISION"];
+  const head = ["ID", "ROLE", "TERM", "LEADER", "MEMBER", ...numbered];
   const rows = seen.map((one) => {
     if (!("status" in one)) return ["-", one.error, ...head.slice(2).map(() => ""), "", one.url];
     const { id, role, term, leader, commit, applied, lastLog, snapshot, revision, runtime } =
       one.status;
     const numbers = [commit, applied, lastLog, snapshot, revision].map(String);
-    return [id, role, String(term), leader ?? "-", ...numbers, runtime, one.url];
+    const own = one.status.members.find((each) => each.id === id);
+    const kind = own === undefined ? "-" : own.voter ? "voter" : "learner";
+    return [id, role, String(term), leader ?? "-", kind, ...numbers, runtime, one.url];
   });
   const lines = [[...head, "RUNTIME", "URL"], ...rows];
   // An error's text stands in the way of nobody's columns.
@@ -87,10 +93,19 @@ function table(seen: readonly Seen[]): string {
   const widths = head.concat("", "").map((_, column) =>
     Math.max(...measured.map((line) => line[column]?.length ?? 0))
   );
-  return lines.map((line) => {
+  const text = lines.map((line) => {
     if (line[0] === "-") return `-  ${line.at(-1)}: ${shown(line[1] ?? "")}\n`;
     return `${
       line.map((cell, column) => shown(cell).padEnd(widths[column] ?? 0)).join("  ").trimEnd()
     }\n`;
   }).join("");
+  const change = changeIn(seen);
+  return change === null ? text : `${text}${shown(changeLine(change))}\n`;
+}
+
+/** The change under way, as the node in the latest term knows it that has most of the log. */
+function changeIn(seen: readonly Seen[]): NonNullable<StatusAnswer["change"]> | null {
+  const answers = seen.flatMap((one) => ("status" in one ? [one.status] : []));
+  const best = answers.toSorted((a, b) => b.term - a.term || b.lastLog - a.lastLog)[0];
+  return best?.change ?? null;
 }

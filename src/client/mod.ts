@@ -1,5 +1,5 @@
 /**
- * A client: keys and values over `fetch`, against any of a cluster's nodes.
+ * A client: keys, values and members over `fetch`, against any of a cluster's nodes.
  *
  * It goes from endpoint to endpoint until one answers, and repeats what is safe to repeat: reads, writes that were
  * certainly not applied, and writes with a condition. Whatever else goes wrong is a {@link ClientError} whose
@@ -12,23 +12,38 @@
  * const item = await client.get("greeting");
  * ```
  */
-import * as v from "valibot";
 import {
   DeleteAnswer,
-  jsonType,
   ListAnswer,
+  MembersAnswer,
   PutAnswer,
   stalenessHeader,
   StatusAnswer,
 } from "../http/wire.ts";
+import { bad, decode, query } from "./answer.ts";
 import { ClientError } from "./error.ts";
 import { itemBytes, type Key, keyParameter, keyPath } from "./key.ts";
+import * as members from "./members.ts";
 import { type Answer, type Call, type ClientFetch, revisionOf, Session } from "./session.ts";
 
 export { ClientError, type ClientErrorCode, isPassing } from "./error.ts";
 export type { Key } from "./key.ts";
 export type { ClientFetch } from "./session.ts";
-export type { MemberAnswer, Outcome, StatusAnswer } from "../http/wire.ts";
+export type {
+  AddMemberResult,
+  ChangeResult,
+  MemberSet,
+  NewMember,
+  SetMembersResult,
+} from "./members.ts";
+export type {
+  ChangeAnswer,
+  MemberAnswer,
+  MembersAnswer,
+  MemberSeat,
+  Outcome,
+  StatusAnswer,
+} from "../http/wire.ts";
 
 export interface ClientOptions {
   /** Base URLs of nodes; one that works is stayed with. */
@@ -249,6 +264,32 @@ export class Client {
     return decode(StatusAnswer, answer, "read");
   }
 
+  /** Who takes part, and what a change that is under way ends in. */
+  async members(options: ReadOptions = {}): Promise<MembersAnswer> {
+    const answer = await this.#read(`/v1/members${query(readParameters(options))}`);
+    return decode(MembersAnswer, answer, "read");
+  }
+
+  /** Takes a member in, as a learner at first; also promotes a learner. See {@link members.ChangeResult}. */
+  addMember(member: members.NewMember): Promise<members.AddMemberResult> {
+    return members.addMember(this.#session, member, this.#timeoutMs);
+  }
+
+  /** Removes a member; its id never comes back. One that left before is no error. */
+  removeMember(id: string): Promise<members.ChangeResult> {
+    return members.removeMember(this.#session, id, this.#timeoutMs);
+  }
+
+  /** Changes the members to these, in one change: who isn't named leaves for ever. */
+  setMembers(set: members.MemberSet): Promise<members.SetMembersResult> {
+    return members.setMembers(this.#session, set, this.#timeoutMs);
+  }
+
+  /** Hands leadership to `id`, or with null to the voter that needs the least. Resolves with the leader. */
+  transferLeadership(id: string | null): Promise<string> {
+    return members.transferLeadership(this.#session, id, this.#timeoutMs);
+  }
+
   #read(target: string): Promise<Answer> {
     return this.#session.send(readCall(target, this.#timeoutMs));
   }
@@ -256,12 +297,6 @@ export class Client {
 
 function readCall(target: string, timeoutMs: number): Call {
   return { method: "GET", target, kind: "read", timeoutMs };
-}
-
-/** `parameters` hold values that are percent-encoded already. */
-function query(parameters: Readonly<Record<string, string>>): string {
-  const pairs = Object.entries(parameters).map(([name, value]) => `${name}=${value}`);
-  return pairs.length === 0 ? "" : `?${pairs.join("&")}`;
 }
 
 function readParameters(options: ReadOptions): Record<string, string> {
@@ -280,29 +315,4 @@ function conditionHeaders(condition: Condition | undefined): Record<string, stri
 
 function same(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && a.every((byte, index) => byte === b[index]);
-}
-
-function bad(answer: Answer, outcome: "unknown" | null, what: string): never {
-  const { status, endpoint } = answer;
-  throw new ClientError(`${endpoint} gave ${what}`, { code: "bad_answer", status, outcome });
-}
-
-function decode<T>(
-  shape: v.GenericSchema<unknown, T>,
-  answer: Answer,
-  kind: "read" | "write",
-): T {
-  let value: unknown;
-  try {
-    value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(answer.body));
-  } catch {
-    value = undefined;
-  }
-  const result = v.safeParse(shape, value);
-  if (result.success) return result.output;
-  return bad(
-    answer,
-    kind === "read" ? null : "unknown",
-    `an answer that is not the ${jsonType} expected`,
-  );
 }

@@ -2,8 +2,8 @@
  * One request against several endpoints: attempts, their fates, and when another one is safe.
  *
  * An attempt whose fate is not known may still take effect, also later. A read is simply sent again. A write is sent
- * again only where every attempt carries the same condition, because then at most one of them can take effect; and if
- * a later one finds the condition failed, an earlier one may be the reason: the outcome stays unknown.
+ * again only where every attempt carries the same condition, because then at most one of them can take effect, or where
+ * it is idempotent; and if a later one is refused, an earlier one may be the reason: the outcome stays unknown.
  */
 import * as v from "valibot";
 import { nodeHeader, type Outcome, Problem, type ProblemCode, problemCodes } from "../http/wire.ts";
@@ -11,15 +11,17 @@ import { ClientError, type ClientErrorCode, isPassing } from "./error.ts";
 
 /** A request, as it is sent each time. */
 export interface Call {
-  readonly method: "GET" | "PUT" | "DELETE";
+  readonly method: "GET" | "PUT" | "POST" | "DELETE";
   /** Path and query. */
   readonly target: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: Uint8Array;
-  /** A write's conditions make it safe to repeat. */
-  readonly kind: "read" | "write" | "conditionalWrite";
+  /** A write's conditions make it safe to repeat, and so does that twice is the same as once. */
+  readonly kind: "read" | "write" | "conditionalWrite" | "idempotentWrite";
   /** By then it has ended, in milliseconds. */
   readonly timeoutMs: number;
+  /** Refusals that would pass, and are not waited for. */
+  readonly final?: ReadonlySet<ClientErrorCode>;
 }
 
 /** A successful answer, or 404 for a key, read to its end. */
@@ -73,13 +75,14 @@ export class Session {
       } catch (error) {
         if (!(error instanceof ClientError)) throw error;
         if (error.outcome === "unknown") {
-          if (call.kind !== "conditionalWrite") throw error;
+          if (call.kind === "read" || call.kind === "write") throw error;
           uncertain = error;
         }
         // Calls that fail side by side move on once.
         if (isPassing(error) && this.#current % endpoints.length === at) this.#current++;
         const delay = retryDelay(Math.ceil(attempt / endpoints.length), error);
-        if (!isPassing(error) || performance.now() + delay >= deadline) {
+        const isFinal = !isPassing(error) || call.final?.has(error.code) === true;
+        if (isFinal || performance.now() + delay >= deadline) {
           throw uncertain === null ? error : afterUncertain(uncertain, error);
         }
         onRetry(error);

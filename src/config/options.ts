@@ -2,12 +2,13 @@
 import * as v from "valibot";
 import type { LogLevel } from "../ports.ts";
 import type { NodeId } from "../raft/types.ts";
+import { memberUrlSchema } from "./member-url.ts";
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
 
 /** Members that `--peers` may name. */
-export const MEMBERS_MAX = 31;
+export const PEERS_MAX = 31;
 /** The largest `--max-value-bytes`: a value travels and rests in one record. */
 export const VALUE_BYTES_LIMIT: number = 8 * MIB;
 /** The least length of a cluster secret, in characters. */
@@ -82,7 +83,7 @@ export const idSchema: v.GenericSchema<string, NodeId> = v.pipe(
   v.regex(/^[A-Za-z0-9._-]{1,64}$/),
 );
 
-/** An http(s) URL without path, query or credentials, as its origin. */
+/** An http(s) URL without path, query or credentials, as its origin: where a client asks, which may be anywhere. */
 export const originSchema: v.GenericSchema<string, string> = v.pipe(
   v.string(),
   v.maxLength(512),
@@ -110,8 +111,8 @@ const peersSchema: v.GenericSchema<string, Readonly<Record<NodeId, string>>> = v
       return [peer.slice(0, equals), peer.slice(equals + 1)] as const;
     })
   ),
-  v.array(v.tuple([idSchema, originSchema])),
-  v.maxLength(MEMBERS_MAX),
+  v.array(v.tuple([idSchema, memberUrlSchema])),
+  v.maxLength(PEERS_MAX),
   v.check((peers) => new Set(peers.map(([id]) => id)).size === peers.length),
   v.check((peers) => new Set(peers.map(([, url]) => url)).size === peers.length),
   v.transform((peers) => Object.fromEntries(peers)),
@@ -128,11 +129,13 @@ export interface OptionValues {
   readonly listen: ListenAddress;
   readonly advertise: string | null;
   readonly peers: Readonly<Record<NodeId, string>> | null;
+  readonly join: Readonly<Record<NodeId, string>> | null;
   readonly data: string | null;
   readonly storage: "file" | "memory";
   readonly secret: string | null;
   readonly electionTimeout: number;
   readonly heartbeatInterval: number;
+  readonly priority: number;
   readonly leaseReads: boolean;
   readonly maxClockDrift: number;
   readonly snapshotEntries: number;
@@ -161,16 +164,24 @@ export const nodeOptions: { readonly [Name in OptionName]: Option<OptionValues[N
     schema: listenSchema,
   },
   advertise: {
-    takes: "a URL without a path, such as http://127.0.0.1:4001",
+    takes: "a URL without a path and not link-local, such as http://127.0.0.1:4001",
     help: "the URL that peers and clients reach this node by (default http://<listen>)",
     default: null,
-    schema: v.nullable(originSchema),
+    schema: v.nullable(memberUrlSchema),
   },
   peers: {
     takes:
-      `up to ${MEMBERS_MAX} different id=URL, such as n1=http://127.0.0.1:4001,n2=http://127.0.0.1:4002`,
+      `up to ${PEERS_MAX} different id=URL, such as n1=http://127.0.0.1:4001,n2=http://127.0.0.1:4002`,
     help:
       "the first voters; ignored once the data directory holds a cluster (default itself alone)",
+    default: null,
+    schema: v.nullable(peersSchema),
+  },
+  join: {
+    takes:
+      `up to ${PEERS_MAX} different id=URL of others, such as n1=http://127.0.0.1:4001, and no --peers beside it`,
+    help:
+      "members of the cluster that this node is, or will be, added to; ignored once the data directory holds a cluster",
     default: null,
     schema: v.nullable(peersSchema),
   },
@@ -213,6 +224,12 @@ export const nodeOptions: { readonly [Name in OptionName]: Option<OptionValues[N
     help: "how often a leader is heard from",
     default: "50ms",
     schema: durationSchema(1, 200_000),
+  },
+  priority: {
+    takes: "a number from 0 to 100",
+    help: "a voter with a higher one is handed the leadership once it has kept up for 10s",
+    default: "0",
+    schema: countSchema(0, 100),
   },
   leaseReads: {
     takes: "on or off",

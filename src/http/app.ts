@@ -12,6 +12,7 @@ import { Arrivals } from "./arrivals.ts";
 import { Exchange, type Host, type ReplicaView } from "./exchange.ts";
 import { deleteKey, getKey, keyPrefix, putKey } from "./kv-routes.ts";
 import { defaultHttpLimits, type HttpLimits } from "./limits.ts";
+import { deleteMember, getMembers, memberPrefix, postMember, putMembers } from "./member-routes.ts";
 import type { Metrics } from "./metrics.ts";
 import { Refusal } from "./problem.ts";
 import { deleteKeys, listKeys } from "./range-routes.ts";
@@ -49,8 +50,9 @@ type Methods = Readonly<Record<string, Handler>>;
 /** Whether a route's requests count as open ones; health and status answer also under load. */
 type Lane = "bounded" | "always";
 
-/** All keys are matched by this one path; a key may well be `key`. */
+/** All keys are matched by this one path; a key may well be `key`. So are all members. */
 const keyRoute = `${keyPrefix}key`;
+const memberRoute = `${memberPrefix}id`;
 
 /**
  * The app. Answers to requests for keys, to status and to peers come from `options.replica`.
@@ -71,6 +73,7 @@ export function createApp(options: AppOptions): Hono<{ Bindings: Bindings }> {
     metrics: () =>
       metrics.text({
         status: () => replica.status(),
+        members: () => replica.members(),
         revision: machine.store.revision,
         keys: machine.store.size,
       }),
@@ -80,7 +83,8 @@ export function createApp(options: AppOptions): Hono<{ Bindings: Bindings }> {
   const app = new Hono<{ Bindings: Bindings }>({
     getPath: (request, context) => {
       const path = pathOf(targetOf(request.url, context?.env));
-      return path.startsWith(keyPrefix) ? keyRoute : path;
+      if (path.startsWith(keyPrefix)) return keyRoute;
+      return path.startsWith(memberPrefix) ? memberRoute : path;
     },
   });
   const route = (path: string, lane: Lane, methods: Methods) =>
@@ -90,6 +94,8 @@ export function createApp(options: AppOptions): Hono<{ Bindings: Bindings }> {
   route("/v1/kv", "bounded", { GET: listKeys, DELETE: deleteKeys });
   route("/v1/log", "bounded", { GET: getLog });
   route("/v1/leader", "bounded", { PUT: putLeader });
+  route("/v1/members", "bounded", { GET: getMembers, POST: postMember, PUT: putMembers });
+  route(memberRoute, "bounded", { DELETE: deleteMember });
   route("/v1/status", "always", { GET: getStatus });
   route("/livez", "always", { GET: getLive });
   route("/readyz", "always", { GET: getReady });

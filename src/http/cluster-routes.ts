@@ -1,14 +1,15 @@
 /** Status, health, metrics, the log, and who leads. */
 import { MalformedBytes } from "../errors.ts";
 import { type Command, decodeCommand } from "../kv/command.ts";
-import type { HealthCheck, ReplicaStatus } from "../replica.ts";
+import type { HealthCheck } from "../replica.ts";
 import { readDocument } from "./body.ts";
-import type { Exchange, Host, LogEntry } from "./exchange.ts";
+import type { Exchange, LogEntry } from "./exchange.ts";
 import { pageItemsDefault, pageItemsMax } from "./limits.ts";
+import { membersShown } from "./member-routes.ts";
 import { badRequest, Refusal } from "./problem.ts";
 import { Query } from "./target.ts";
 import { base64Of, textOf, textOfKey } from "./text.ts";
-import { LeaderRequest, type MemberAnswer, type StatusAnswer } from "./wire.ts";
+import { type LeaderAnswer, LeaderRequest, type StatusAnswer } from "./wire.ts";
 
 /** `GET /v1/status`: the cluster as this node sees it. */
 export function getStatus(exchange: Exchange): Response {
@@ -28,7 +29,7 @@ export function getStatus(exchange: Exchange): Response {
     revision: machine.store.revision,
     runtime,
     version,
-    members: membersIn(status, exchange.host),
+    ...membersShown(exchange.host),
   };
   return exchange.document(200, answer);
 }
@@ -70,15 +71,19 @@ export function getLog(exchange: Exchange): Response {
   });
 }
 
-/** `PUT /v1/leader`: hands leadership over, from the node that has it. */
+/** `PUT /v1/leader`: hands leadership over, from any node. Whoever leads already is handed nothing, and that is fine. */
 export async function putLeader(exchange: Exchange): Promise<Response> {
-  const { replica, limits } = exchange.host;
+  const { replica, limits, now } = exchange.host;
   const { id } = await readDocument(exchange, LeaderRequest);
-  if (!replica.status().configuration.voters.includes(id)) {
-    throw badRequest(`body: id: ${id} is not a voter of this cluster`);
+  const deadline = now() + limits.requestTimeoutMs;
+  const isVoter = (): boolean => id === null || replica.members().configuration.voters.includes(id);
+  if (!isVoter()) {
+    // A node that has been away may not have heard of it yet.
+    await replica.read("linearizable", limits.requestTimeoutMs);
+    if (!isVoter()) throw badRequest(`body: id: ${id} is not a voter of this cluster`);
   }
-  const leader = await replica.transferLeadership(id, limits.requestTimeoutMs);
-  return exchange.document(200, { leader });
+  const leader = await replica.transferLeadership(id, Math.max(1, deadline - now()));
+  return exchange.document(200, { leader } satisfies LeaderAnswer);
 }
 
 function answerHealth(exchange: Exchange, checks: readonly HealthCheck[]): Response {
@@ -86,23 +91,6 @@ function answerHealth(exchange: Exchange, checks: readonly HealthCheck[]): Respo
   if (failing.length === 0) return exchange.document(200, { status: "ok", checks });
   const detail = failing.map(({ name, detail }) => `${name}: ${detail}`).join("; ");
   throw new Refusal("not_ready", detail, { members: { checks: failing } });
-}
-
-/** Members in order of their ids. Only a leader knows about others; what is not known here is null. */
-function membersIn(status: ReplicaStatus, host: Host): MemberAnswer[] {
-  const { voters, outgoing, learners, urls } = status.configuration;
-  const ids = [...new Set([...voters, ...outgoing, ...learners])].toSorted();
-  return ids.map((id) => {
-    const seat = { id, url: urls[id] ?? "", voter: !learners.includes(id) };
-    if (id === status.id) {
-      const lagMs = status.role === "leader" ? 0 : host.replica.stalenessMs();
-      return { ...seat, match: status.lastIndex, lagMs };
-    }
-    const peer = status.progress.find((progress) => progress.id === id);
-    const heard = peer?.lastReply ?? null;
-    const lagMs = heard === null ? null : Math.max(0, Math.round(host.now() - heard));
-    return { ...seat, match: peer?.match ?? null, lagMs };
-  });
 }
 
 function entryShown({ index, term, kind, payload }: LogEntry, valueBytesMax: number): object {

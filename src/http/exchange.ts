@@ -3,8 +3,9 @@ import { InvariantViolation } from "../assert.ts";
 import { encodeCbor } from "../cbor.ts";
 import type { KvMachine } from "../kv/machine.ts";
 import type { KvResult } from "../kv/result.ts";
-import type { Logger } from "../ports.ts";
+
 import type { Applied, HealthCheck, ReplicaStatus } from "../replica.ts";
+import type { Logger, MemberRequest, MembersView } from "../ports.ts";
 import type { Arrivals } from "./arrivals.ts";
 import type { HttpLimits } from "./limits.ts";
 import { problemOf, refusalOf } from "./problem.ts";
@@ -23,7 +24,14 @@ export interface ReplicaView {
   status(): ReplicaStatus;
   entries(from: number, limit: number): readonly LogEntry[];
   health(): { readonly live: readonly HealthCheck[]; readonly ready: readonly HealthCheck[] };
-  /** Resolves with the new leader. @throws {NotApplied} */
+  /** Who takes part, as this node knows it. */
+  members(): MembersView;
+  /**
+   * Resolves when the change is over, or after `timeoutMs` where it has begun and goes on. Repeating it does no harm.
+   * @throws {ChangeRefused} {NotApplied} {OutcomeUnknown}
+   */
+  changeMembers(request: MemberRequest, timeoutMs: number): Promise<MembersView>;
+  /** From any node. Resolves with the new leader. @throws {NotApplied} {OutcomeUnknown} */
   transferLeadership(target: string | null, timeoutMs: number): Promise<string>;
 }
 

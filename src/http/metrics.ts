@@ -1,6 +1,7 @@
 /** Metrics in Prometheus' text format, named after etcd's so that what watches one can be pointed at the other. */
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
-import type { ReplicaObserver } from "../ports.ts";
+import type { MembersView, ReplicaObserver } from "../ports.ts";
+import { votersOf } from "../raft/membership.ts";
 import type { ReplicaStatus } from "../replica.ts";
 
 /** etcd's buckets for both: 1 ms (commit: from half of one) to some seconds, each twice the last. */
@@ -12,6 +13,7 @@ const roles = ["leader", "follower", "candidate", "preCandidate", "learner"] as 
 /** What a scrape reads of the node at that moment. */
 export interface MetricsSource {
   status(): ReplicaStatus;
+  members(): MembersView;
   /** Of the store. */
   readonly revision: number;
   readonly keys: number;
@@ -22,6 +24,7 @@ export class Metrics implements ReplicaObserver {
   readonly #registry = new Registry();
   readonly #gauges = new Map<string, Gauge>();
   readonly #role: Gauge<"role">;
+  readonly #members: Gauge<"kind">;
   readonly #leaderChanges: Counter;
   readonly #proposalsOk: Counter;
   readonly #proposalsFailed: Counter<"outcome">;
@@ -38,6 +41,13 @@ export class Metrics implements ReplicaObserver {
       name: "holdfast_server_role",
       help: "1 for the role that this node has, 0 for the others.",
       labelNames: ["role"],
+      registers,
+    });
+    this.#members = new Gauge({
+      name: "holdfast_membership_members",
+      help:
+        "Members as this node knows them: voters (of both halves of a joint change), and learners.",
+      labelNames: ["kind"],
       registers,
     });
     this.#leaderChanges = new Counter({
@@ -112,6 +122,14 @@ export class Metrics implements ReplicaObserver {
     const status = source.status();
     for (const role of roles) this.#role.set({ role }, status.role === role ? 1 : 0);
     const { term, leader, role, commit, applied } = status;
+    const { configuration, changing } = source.members();
+    this.#members.set({ kind: "voter" }, votersOf(configuration).length);
+    this.#members.set({ kind: "learner" }, configuration.learners.length);
+    this.#set(
+      "membership_change_in_progress",
+      "1 while a change of membership is under way, as far as this node knows.",
+      changing ? 1 : 0,
+    );
     this.#set("server_has_leader", "1 where a leader is known.", leader === null ? 0 : 1);
     this.#set("server_is_leader", "1 where this node leads.", role === "leader" ? 1 : 0);
     this.#set("server_term", "The Raft term.", term);

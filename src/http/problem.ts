@@ -2,14 +2,15 @@
 import type { Context } from "hono";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { InvariantViolation } from "../assert.ts";
-import { NotApplied, OutcomeUnknown, TooStale } from "../errors.ts";
+import { ChangeRefused, NotApplied, OutcomeUnknown, TooStale } from "../errors.ts";
 import { type Outcome, type Problem, type ProblemCode, problemCodes, problemType } from "./wire.ts";
 
 const titles: Readonly<Record<ProblemCode, string>> = {
   bad_request: "Bad request",
   unauthenticated: "Unauthenticated",
-  not_found: "No such key",
+  not_found: "Not found",
   no_such_route: "No such route",
+  change_in_progress: "Another change of membership is under way",
   request_timeout: "The body came too slowly",
   precondition_failed: "The condition does not hold",
   too_large: "Too large",
@@ -60,6 +61,7 @@ export function tooLarge(what: string, limit: number): Refusal {
 export function refusalOf(error: unknown): Refusal {
   if (error instanceof Refusal) return error;
   if (error instanceof NotApplied) return new Refusal(error.reason, error.message);
+  if (error instanceof ChangeRefused) return new Refusal(error.code, error.message);
   if (error instanceof OutcomeUnknown) return new Refusal("outcome_unknown", error.message);
   if (error instanceof TooStale) return new Refusal("too_stale", error.message);
   const detail = error instanceof InvariantViolation

@@ -212,7 +212,7 @@ function checkEnds(
 }
 
 /** Reads a body of at most `bytesMax`. */
-async function readBody(
+export async function readBody(
   request: Request,
   bytesMax: number,
   arrivals: Arrivals,

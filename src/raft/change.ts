@@ -167,7 +167,7 @@ function leaveJoint(core: Core, office: Leadership, next: Membership, now: Milli
   if (!next.voters.includes(core.id) && office.handovers < HANDOVERS_MAX) {
     if (office.transfer !== null) return;
     office.handovers += 1;
-    return giveWay(core, office, now);
+    return giveWay(core, office, null, now);
   }
   appendConfiguration(core, office, settled(core.configuration, next));
 }

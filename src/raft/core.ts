@@ -68,6 +68,20 @@ export class Core {
   /** The id of the next request; ids only grow, so they also order requests by when they left. */
   nextRequest: RequestId = 1;
 
+  /**
+   * The end of the log that this node had and lost a part of: a disk decayed, and the log was cut, by more than the
+   * protocol ever cuts. Null once the durable log's end is as far again, in the order by which votes compare.
+   *
+   * What was lost may have been acknowledged, and so be committed: until then this node neither votes nor campaigns.
+   * That endangers nothing. Let an entry be committed that it acknowledged in term t. It was in the log that ended at
+   * `owes`, whose term is therefore t at least. Meanwhile a leader is elected without this node, so by somebody else of
+   * the quorum that committed the entry, who compares honestly: it has the entry, as all leaders after t (thesis 3.6.3).
+   * Once the end is as far again, the last entry is of a later term than t, so of the log of such a leader, or of t
+   * itself and at or behind what was acknowledged: by log matching the entry is here again, and votes compare honestly.
+   * Term and vote were not lost, and what it acknowledges meanwhile it holds, so it counts.
+   */
+  owes: { readonly index: Index; readonly term: Term } | null;
+
   /** Whether some other node may count on a promise that this one made before it (re)started. */
   readonly mayHavePromised: boolean;
   startedAt: Millis = -Infinity;
@@ -91,6 +105,7 @@ export class Core {
     this.vote = start.vote;
     this.commit = start.commit;
     this.snapshot = start.snapshot;
+    this.owes = start.owes;
     this.applied = start.snapshot.index;
     this.#handed = start.snapshot.index;
     this.mayHavePromised = start.term > 0 || start.vote !== null || this.log.lastIndex > 0;
@@ -100,6 +115,7 @@ export class Core {
     this.#memberships = [{ index: 0, configuration: start.snapshot.configuration }];
     this.#adoptConfigurations(start.entries.filter(({ index }) => index > start.snapshot.index));
     this.role = this.isVoter ? "follower" : "learner";
+    this.settleDebt();
   }
 
   get id(): NodeId {
@@ -221,6 +237,15 @@ export class Core {
     this.applied = snapshot.index;
     this.#out.restore = snapshot;
     this.#out.compactBefore = this.log.firstIndex;
+  }
+
+  /** Looks whether what is durable reaches as far as the log once did. */
+  settleDebt(): void {
+    if (this.owes === null || this.journal.resetting) return;
+    const end = this.log.position(Math.min(this.journal.durable, this.log.lastIndex));
+    if (end === undefined) return;
+    const { index, term } = this.owes;
+    if (end.term > term || (end.term === term && end.index >= index)) this.owes = null;
   }
 
   onApplied(index: Index): void {

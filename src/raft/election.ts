@@ -57,8 +57,12 @@ function isLate(core: Core, due: Millis, now: Millis): boolean {
   return late;
 }
 
-/** Not while a snapshot or a change of membership is half done, nor on a disk that couldn't keep the vote. */
+/**
+ * Not while a snapshot or a change of membership is half done, nor on a disk that couldn't keep the vote, nor on one that
+ * lost what it had acknowledged.
+ */
 function mayCampaign(core: Core, now: Millis): boolean {
+  if (core.owes !== null) return false;
   return core.mayLead && !core.journal.resetting && !core.appliesMembership && !core.stalled(now);
 }
 
@@ -136,6 +140,7 @@ function becomeLeader(core: Core, now: Millis): void {
     confirmedRound: 0,
     confirmedSentAt: -Infinity,
     untimedRound: 0,
+    lastIntervalCommit: core.commit,
     rounds: [],
     heldReads: [],
     waitingReads: [],
@@ -197,10 +202,12 @@ function keepsPromise(core: Core, now: Millis): boolean {
   return now < core.startedAt + timeout;
 }
 
+/** Whether we may vote for who has such a log. Nobody knows what we owe: see `Core.owes`. */
 function isUpToDate(
   core: Core,
   theirs: { readonly lastIndex: Index; readonly lastTerm: Term },
 ): boolean {
+  if (core.owes !== null) return false;
   const { index, term } = core.log.last;
   return theirs.lastTerm > term || (theirs.lastTerm === term && theirs.lastIndex >= index);
 }

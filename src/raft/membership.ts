@@ -12,6 +12,8 @@ import { MalformedBytes } from "../errors.ts";
 import type { Configuration, Membership, NodeId } from "./types.ts";
 
 const PAYLOAD_BYTES_MAX = 65_536;
+/** Voters and learners together; whoever asks for more is refused. */
+export const MEMBERS_MAX = 64;
 const NODE_ID = /^[A-Za-z0-9._-]{1,64}$/;
 
 /** Whether `id` votes, in either half of a joint configuration. */

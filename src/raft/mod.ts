@@ -9,7 +9,7 @@
  * `election.ts` (3.4, 9.6): pre-votes, votes that stick, a leader that leaves when no quorum answers. `replication.ts`
  * (3.5, 3.6): appends, rejections, commit. `progress.ts`: what a leader knows of a peer. `read-index.ts`, `lease.ts`
  * (6.4): reads that cost no log entry. `transfer.ts` (3.10). `snapshot.ts` (5). `membership.ts`, `quorum.ts` (4): who
- * counts; `change.ts` (4.2, 4.3): who is to. Beneath them `core.ts` (the shared state), `office.ts` (what a leader has), `log.ts`, `journal.ts` (what
+ * counts; `change.ts` (4.2, 4.3): who is to; `priority.ts`: who is to lead rather. Beneath them `core.ts` (the shared state), `office.ts` (what a leader has), `log.ts`, `journal.ts` (what
  * the disk owes us), `restart.ts`. Handlers record facts; what a leader makes of them is decided once, at the end
  * of a step, in `settle`. So no chapter calls back into another.
  *
@@ -58,7 +58,7 @@
  */
 export { InvariantViolation } from "../assert.ts";
 export { isChanging } from "./change.ts";
-export { decodeConfiguration, encodeConfiguration, membersOf } from "./membership.ts";
+export { decodeConfiguration, encodeConfiguration, MEMBERS_MAX, membersOf } from "./membership.ts";
 export { isReply } from "./message.ts";
 export type * from "./message.ts";
 export { Raft } from "./raft.ts";

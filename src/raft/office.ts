@@ -41,6 +41,8 @@ export interface Leadership {
   confirmedSentAt: Millis;
   /** The clock jumped after this round left: when it and those before it did is unknown. */
   untimedRound: number;
+  /** The commit index as of the last heartbeat interval. */
+  lastIntervalCommit: Index;
   /** Rounds on their way, oldest first. */
   rounds: { readonly round: number; readonly sentAt: Millis; readonly commit: Index }[];
   /** Reads before the first commit of this term, reads for the next round, and reads that a round is to confirm. */

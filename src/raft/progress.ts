@@ -7,18 +7,26 @@
  * - `snapshot`: the log no longer reaches back to `next`. No appends until the snapshot was answered or failed.
  *
  * Every request ends by one reply or by `unreachable`, and both name it: the window holds the requests that have
- * had neither. Invariants: `match < next`; `match` never goes back.
+ * had neither. Invariants: `match < next`; `match` never goes back,
+ * but for a peer whose disk lost a part of its log: it rejects an append that begins right where it had agreed.
  */
 import { invariant } from "../assert.ts";
 import type { Index, Millis, RequestId } from "./types.ts";
 import type { RaftLimits } from "./step.ts";
 
+interface Sent {
+  /** Of its entries. */
+  readonly bytes: number;
+  /** It began at what the peer had acknowledged before it left: a peer that keeps its log can't reject it. */
+  readonly isCertain: boolean;
+}
+
 export class Progress {
   #state: "probe" | "replicate" | "snapshot" = "probe";
   #match: Index = 0;
   #next: Index;
-  /** Appends without an answer yet, with their entries' bytes. */
-  readonly #window: Map<RequestId, number> = new Map();
+  /** Appends without an answer yet. */
+  readonly #window: Map<RequestId, Sent> = new Map();
   #windowBytes = 0;
   /** The one request whose answer ends this probe or this snapshot. */
   #awaited: RequestId | null = null;
@@ -32,6 +40,9 @@ export class Progress {
 
   /** When a reply in this term last came. */
   lastReply: Millis | null = null;
+  /** Who is to lead rather; see `priority.ts`. */
+  priority = 0;
+  keptUpSince: Millis | null = null;
   /** The last round of heartbeats that it answered. */
   round = 0;
 
@@ -87,7 +98,7 @@ export class Progress {
     request: RequestId,
     append: { readonly last: Index; readonly bytes: number; readonly commit: Index },
   ): void {
-    this.#window.set(request, append.bytes);
+    this.#window.set(request, { bytes: append.bytes, isCertain: this.#next === this.#match + 1 });
     this.#windowBytes += append.bytes;
     this.#commitSent = Math.max(this.#commitSent, Math.min(append.commit, append.last));
     if (this.#state === "replicate") this.#next = append.last + 1;
@@ -123,12 +134,15 @@ export class Progress {
   /**
    * The peer's log didn't agree with ours at `rejected`; `next` is where to try. A late rejection says nothing new about
    * where they agree: it answers an append that a probe has overtaken, or that came before what has been matched since.
-   * But its entries were not taken, so the latter sends them again.
+   * But its entries were not taken, so the latter sends them again. An append that can't be rejected, and is, tells of a
+   * log that was lost (see `Core.owes`).
    */
   rejected(request: RequestId, rejected: Index, next: Index): void {
+    const isCertain = this.#window.get(request)?.isCertain === true;
     const released = this.#release(request);
     const current = this.#state === "replicate" ? released === "pipelined" : released === "awaited";
     if (!current) return;
+    if (isCertain) this.#match = Math.min(this.#match, Math.max(0, Math.min(next, rejected) - 1));
     if (rejected > this.#match) {
       this.#becomeProbe(Math.max(this.#match + 1, Math.min(next, rejected)));
     } else if (this.#state === "replicate") {
@@ -162,16 +176,16 @@ export class Progress {
 
   /** Takes `request` out of the window; says what it was. */
   #release(request: RequestId): "awaited" | "pipelined" | "unknown" {
-    const bytes = this.#window.get(request);
-    if (bytes !== undefined) {
+    const sent = this.#window.get(request);
+    if (sent !== undefined) {
       this.#window.delete(request);
-      this.#windowBytes -= bytes;
+      this.#windowBytes -= sent.bytes;
     }
     if (request === this.#awaited) {
       this.#awaited = null;
       return "awaited";
     }
-    return bytes === undefined ? "unknown" : "pipelined";
+    return sent === undefined ? "unknown" : "pipelined";
   }
 
   #becomeProbe(next: Index): void {

@@ -4,6 +4,7 @@ import * as changes from "./change.ts";
 import { Core } from "./core.ts";
 import { receive } from "./dispatch.ts";
 import * as election from "./election.ts";
+import * as priority from "./priority.ts";
 import * as reads from "./read-index.ts";
 import * as replication from "./replication.ts";
 import { restore } from "./restart.ts";
@@ -39,11 +40,14 @@ function onTimeout(core: Core, now: Millis): void {
   const office = core.leadership;
   if (office === null) return;
   if (now >= (office.transfer?.until ?? Infinity)) transfer.onTransferTimeout(core, office);
-  if (now >= office.heartbeatDue) reads.onHeartbeatInterval(core, office, now);
+  if (now < office.heartbeatDue) return;
+  reads.onHeartbeatInterval(core, office, now);
+  priority.onHeartbeatInterval(core, office, now);
 }
 
 function onPersisted(core: Core, seq: number, now: Millis): void {
   core.journal.persisted(seq);
+  core.settleDebt();
   election.onVotePersisted(core, seq, now);
 }
 
@@ -181,6 +185,11 @@ export class Raft {
 
   get term(): Term {
     return this.#core.term;
+  }
+
+  /** How far the log was before a part of it was lost, until it is as far again: it doesn't vote before. Else null. */
+  get owes(): { readonly index: Index; readonly term: Term } | null {
+    return this.#core.owes;
   }
 
   get role(): Role {

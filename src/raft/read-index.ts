@@ -149,11 +149,15 @@ export function onClockJumped(core: Core): void {
 /** The leader lives. `commit` is within what it knows to match our log. */
 export function onHeartbeat(core: Core, message: Heartbeat, now: Millis): void {
   core.hearLeader(message.from, now);
-  core.commitTo(Math.max(core.commit, message.commit));
+  // What the leader knows to match may be what was lost since.
+  if (core.owes === null) core.commitTo(Math.max(core.commit, message.commit));
   const at = core.freshness.answeredAt(message.term, message.acknowledged);
   if (at !== null) core.freshness.learn(message.leaderCommit, at - message.ageMs);
   core.freshness.answers(message.term, message.round, now);
-  core.post({ type: "heartbeatReply", ...core.reply(message), round: message.round });
+  const { priority = 0 } = core.options;
+  const preference = priority > 0 ? { priority } : {};
+  const { round } = message;
+  core.post({ type: "heartbeatReply", ...core.reply(message), round, ...preference });
 }
 
 export function onHeartbeatReply(core: Core, message: HeartbeatReply, now: Millis): void {
@@ -161,6 +165,7 @@ export function onHeartbeatReply(core: Core, message: HeartbeatReply, now: Milli
   if (progress === undefined) return;
   progress.answered(message.id, now);
   progress.round = Math.max(progress.round, message.round);
+  progress.priority = message.priority ?? 0;
 }
 
 /** The leader's answer to a read of ours. What it knows to be committed is so here, once our log holds it. */

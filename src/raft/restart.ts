@@ -15,6 +15,7 @@ interface Beginning {
   readonly writtenCommit: Index;
   readonly writesTerm: boolean;
   readonly writesReset: boolean;
+  readonly owes: { readonly index: Index; readonly term: Term } | null;
 }
 
 /**
@@ -24,7 +25,8 @@ interface Beginning {
  *
  * @throws {InvariantViolation} where hard state, snapshot and log contradict each other.
  */
-export function restore({ hardState, snapshot, logStart, entries }: RaftRestart): Beginning {
+export function restore(restart: RaftRestart): Beginning {
+  const { hardState, snapshot, logStart, entries, owes = null } = restart;
   const { term, vote, commit } = hardState;
   for (const value of [term, commit, snapshot.index, snapshot.term, logStart.index]) {
     invariant(Number.isSafeInteger(value) && value >= 0, `restart: ${value} is no index or term`);
@@ -55,6 +57,7 @@ export function restore({ hardState, snapshot, logStart, entries }: RaftRestart)
     writtenCommit: commit,
     writesTerm: snapshot.term > term,
     writesReset: resets,
+    owes,
   };
 }
 

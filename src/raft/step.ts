@@ -142,6 +142,8 @@ export interface RaftOptions {
   /** The host may not notice that its clock stood still for so many milliseconds; shortens the lease, lengthens ages. */
   readonly maxClockJumpMs: number;
   readonly limits: RaftLimits;
+  /** 0 (the default) to {@link PRIORITY_MAX}: a voter with a higher one that keeps up is given the leadership. */
+  readonly priority?: number;
   /** Uniform in [0, 1). */
   readonly random: () => number;
   readonly seal: SealEntry;
@@ -154,6 +156,8 @@ export interface RaftRestart {
   /** The chain's end before `entries[0]`; entries may begin at or before the snapshot's index + 1, never after. */
   readonly logStart: { readonly index: Index; readonly term: Term; readonly crc: number };
   readonly entries: readonly Entry[];
+  /** What the log's end was before a part of it was lost; null or missing where nothing was. See `Core.owes`. */
+  readonly owes?: { readonly index: Index; readonly term: Term } | null;
 }
 
 /** For status, metrics and tests; computed when asked. */

@@ -24,9 +24,14 @@ export function onTransfer(
   begin(core, office, { id, target }, now);
 }
 
-/** Gives way to the most caught-up voter though nobody asked for it; nothing where there is none. */
-export function giveWay(core: Core, office: Leadership, now: Millis): void {
-  const target = mostCaughtUp(core, office);
+/** Gives way though nobody asked for it, to `to` or to the most caught-up voter; nothing where there is none. */
+export function giveWay(
+  core: Core,
+  office: Leadership,
+  to: NodeId | null,
+  now: Millis,
+): void {
+  const target = to ?? mostCaughtUp(core, office);
   if (target !== null) begin(core, office, { id: null, target }, now);
 }
 

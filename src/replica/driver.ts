@@ -10,9 +10,10 @@ import type { SnapshotChunk, SnapshotChunkReply } from "../ports.ts";
 import { isReply, type Message, type ReplyMessage, type RequestMessage } from "../raft/message.ts";
 import { Raft } from "../raft/mod.ts";
 import type { Answer, Effects, Persist, RaftEvent } from "../raft/step.ts";
-import type { Entry, Index, SnapshotMeta } from "../raft/types.ts";
+import type { Configuration, Entry, Index, SnapshotMeta } from "../raft/types.ts";
 import { Applier, type ApplierListener } from "./applier.ts";
 import { clockJumpMs, ClockWatch } from "./clock-watch.ts";
+import { DebtWatch } from "./debt.ts";
 import { Inbox } from "./inbox.ts";
 import { Notices } from "./notices.ts";
 import type { ReplicaParts } from "./parts.ts";
@@ -45,6 +46,7 @@ export class Driver<Result> {
   /** Writes that are not durable yet: when each was handed to the WAL, oldest first. */
   readonly #writing: { readonly seq: number; readonly at: number }[] = [];
 
+  readonly #debt: DebtWatch;
   #listener: DriverListener<Result> | null = null;
   #state: "new" | "running" | "stopped" | "halted" = "new";
   #halt: (error: Error) => void = () => {};
@@ -59,6 +61,7 @@ export class Driver<Result> {
     this.raft = raft;
     this.#applier = applier;
     this.#clocks = new ClockWatch(parts.clock);
+    this.#debt = new DebtWatch(parts.debt ?? null, parts.log);
     this.halted = new Promise((resolve) => this.#halt = resolve);
     this.#notices = new Notices(parts);
   }
@@ -73,7 +76,7 @@ export class Driver<Result> {
     const snapshot = snapshots.latest() ?? birth;
     const applier = await Applier.open(parts, snapshot);
     const raftOptions = { ...options.raft, maxClockJumpMs: clockJumpMs };
-    const raft = new Raft(raftOptions, { ...recovered, snapshot });
+    const raft = new Raft(raftOptions, { ...recovered, snapshot, owes: parts.debt?.owes ?? null });
     return new Driver(parts, raft, applier);
   }
 
@@ -89,6 +92,11 @@ export class Driver<Result> {
   /** The state machine reflects the log up to here. */
   get appliedIndex(): Index {
     return this.#applier.index;
+  }
+
+  /** Who takes part, as of {@link appliedIndex}. */
+  get appliedConfiguration(): Configuration {
+    return this.#applier.configuration;
   }
 
   /** Age of the oldest write that is not durable yet, in milliseconds. */
@@ -162,6 +170,7 @@ export class Driver<Result> {
       for (let next = this.#events.shift(); next !== undefined; next = this.#events.shift()) {
         if (this.#state !== "running") break;
         this.#perform(this.raft.step(next, this.#parts.clock.now()));
+        this.#debt.look(this.raft.owes);
       }
       if (this.#state === "running") {
         this.#armTimer();
@@ -212,8 +221,7 @@ export class Driver<Result> {
     if (message.type !== "installSnapshot") {
       return transport.request(message, options.peerTimeoutMs);
     }
-    const wanted = () =>
-      this.#state === "running" && this.raft.leader === this.#parts.options.raft.id;
+    const wanted = () => this.#state === "running" && this.raft.leader === options.raft.id;
     const { peerTimeoutMs } = options;
     const timeouts = {
       chunkMs: 4 * peerTimeoutMs,

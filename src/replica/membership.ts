@@ -4,7 +4,7 @@
  */
 import { ChangeRefused } from "../errors.ts";
 import type { MemberRequest, MemberSpec } from "../ports.ts";
-import { encodeConfiguration, isChanging, membersOf } from "../raft/mod.ts";
+import { encodeConfiguration, isChanging, MEMBERS_MAX, membersOf } from "../raft/mod.ts";
 import type { ChangeTarget, Configuration, NodeId } from "../raft/mod.ts";
 
 export type ChangePlan =
@@ -14,8 +14,6 @@ export type ChangePlan =
 
 /** Of all URLs, ids and incarnations, those of former members among them: an entry has at most 64 KiB. */
 const CONFIGURATION_BYTES_MAX = 48 * 1024;
-/** Voters and learners together. */
-const MEMBERS_MAX = 64;
 
 /** @throws {ChangeRefused} */
 export function planChange(current: Configuration, request: MemberRequest): ChangePlan {

@@ -1,6 +1,7 @@
 /** What a replica stands on, and how it behaves. */
 import type {
   Clock,
+  LogDebt,
   Logger,
   RecoveredLog,
   ReplicaObserver,
@@ -33,6 +34,8 @@ export interface ReplicaParts<Result> {
   readonly wal: Wal;
   readonly recovered: RecoveredLog;
   readonly snapshots: SnapshotStore;
+  /** What the log held once and lost, to be settled when it is there again; null or missing where nothing is. */
+  readonly debt?: LogDebt | null;
   readonly transport: Transport;
   readonly clock: Clock;
   readonly machine: StateMachine<Result>;

@@ -1,6 +1,12 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { type Identity, openDataDirectory } from "../../src/adapters/data-directory.ts";
+import { crc32 } from "node:zlib";
+import {
+  type DataDirectory,
+  type Identity,
+  type Newborn,
+  openDataDirectory,
+} from "../../src/adapters/data-directory.ts";
 import { faultAt, MemoryFileSystem } from "../../src/adapters/memory-fs.ts";
 import { CorruptData, DataDirectoryRefused, DiskFailure } from "../../src/errors.ts";
 import { flipped, SECTOR_BYTES, sectorZeroed } from "./disk-samples.ts";
@@ -8,18 +14,45 @@ import { flipped, SECTOR_BYTES, sectorZeroed } from "./disk-samples.ts";
 const n1: Identity = {
   clusterId: "c1",
   id: "n1",
+  incarnation: "life-1",
   birth: {
     voters: ["__proto__", "n1"],
     outgoing: [],
     learners: [],
     urls: Object.fromEntries([["n1", "http://127.0.0.1:1"], ["__proto__", "http://127.0.0.1:2"]]),
+    incarnations: Object.fromEntries([["n1", "life-1"], ["__proto__", "life-2"]]),
   },
 };
+const newborn: Newborn = { id: n1.id, incarnation: n1.incarnation };
 
 const small = { segmentBytes: 64 * 1024 };
 
+/** Opens a directory and makes it a member's, unless it is. */
+async function openMember(fs: MemoryFileSystem, who: Identity = n1): Promise<DataDirectory> {
+  const opened = await openDataDirectory(fs, "data/n1", who, small);
+  try {
+    if (opened.cluster === null) await opened.enter(who);
+  } catch (error) {
+    await opened.wal.close();
+    await opened.release();
+    throw error;
+  }
+  return opened;
+}
+
+async function settle(fs: MemoryFileSystem): Promise<void> {
+  const { wal, release } = await openMember(fs);
+  await wal.close();
+  await release();
+}
+
+/** Who a directory is, now that it was opened again. */
+function identityOf({ newborn, cluster }: DataDirectory): unknown {
+  return { ...newborn, ...cluster };
+}
+
 async function firstStart(fs: MemoryFileSystem): Promise<void> {
-  const { wal, release } = await openDataDirectory(fs, "data/n1", n1, small);
+  const { wal, release } = await openMember(fs);
   await wal.append({
     hardState: { term: 1, vote: "n1", commit: 0 },
     reset: null,
@@ -43,14 +76,14 @@ async function severalSectors() {
   const urls = Object.fromEntries(voters.map((id) => [id, `http://${id}.example.org:4001/`]));
   const large: Identity = { ...n1, birth: { voters, outgoing: [], learners: ["x"], urls } };
   const fs = new MemoryFileSystem();
-  const { wal, release } = await openDataDirectory(fs, "data/n1", large, small);
+  const { wal, release } = await openMember(fs, large);
   await wal.close();
   await release();
   const path = "data/n1/identity.json";
   return { fs, path, sound: fs.peek(path), large };
 }
 
-function refused(fs: MemoryFileSystem, identity: Identity, message: RegExp): Promise<void> {
+function refused(fs: MemoryFileSystem, identity: Newborn, message: RegExp): Promise<void> {
   return assert.rejects(
     openDataDirectory(fs, "data/n1", identity),
     (error) => error instanceof DataDirectoryRefused && message.test(error.message),
@@ -61,12 +94,64 @@ describe("a data directory", () => {
   it("keeps the identity of its first start, whatever is said later", async () => {
     const fs = new MemoryFileSystem();
     await firstStart(fs);
-    const later = { clusterId: "c2", id: "n1", birth: { ...n1.birth, voters: ["n1"], urls: {} } };
-    const opened = await openDataDirectory(fs, "data/n1", later);
-    assert.deepEqual(opened.identity.clusterId, "c1");
-    assert.deepEqual(opened.identity.birth.voters, n1.birth.voters);
-    assert.deepEqual(Object.entries(opened.identity.birth.urls), Object.entries(n1.birth.urls));
+    const opened = await openDataDirectory(fs, "data/n1", { id: "n1", incarnation: "life-9" });
+    assert.deepEqual(opened.newborn, newborn);
+    assert.equal(opened.cluster?.clusterId, "c1");
+    assert.deepEqual(opened.cluster.birth.voters, n1.birth.voters);
+    for (const field of ["urls", "incarnations"] as const) {
+      // As entries: `__proto__` is one of them.
+      const told: object = opened.cluster.birth[field] ?? {};
+      assert.deepEqual(Object.entries(told), Object.entries(n1.birth[field] ?? {}));
+    }
     assert.equal(opened.recovered.hardState.vote, "n1");
+  });
+
+  it("keeps the incarnation of its first start before it is a member's, power cut or not", async () => {
+    const fs = new MemoryFileSystem({ random: () => 0 });
+    const first = await openDataDirectory(fs, "data/n1", newborn, small);
+    assert.equal(first.cluster, null);
+    fs.crash();
+    fs.restart();
+    const other = { id: "n1", incarnation: "life-9" };
+    const second = await openDataDirectory(fs, "data/n1", other, small);
+    assert.deepEqual([second.newborn, second.cluster], [newborn, null]);
+    await second.enter(n1);
+    fs.crash();
+    fs.restart();
+    assert.deepEqual(identityOf(await openDataDirectory(fs, "data/n1", other, small)), n1);
+  });
+
+  it("knows for ever that its node was removed", async () => {
+    const fs = new MemoryFileSystem({ random: () => 0 });
+    const first = await openMember(fs);
+    assert.equal(first.wasRemoved, false);
+    await first.leave(n1);
+    fs.crash();
+    fs.restart();
+    const second = await openDataDirectory(fs, "data/n1", n1, small);
+    assert.deepEqual(identityOf(second), n1);
+    assert.equal(second.wasRemoved, true);
+  });
+
+  it("gives an incarnation to a member's directory from before there were any", async () => {
+    const fs = new MemoryFileSystem();
+    await firstStart(fs);
+    const { incarnations: _, ...birth } = n1.birth;
+    const old = { format: 1, clusterId: "c1", id: "n1", birth };
+    const text = JSON.stringify({ ...old, crc: crc32(JSON.stringify(old)) });
+    await overwrite(fs, "data/n1/identity.json", text);
+    for (const drawn of ["life-5", "life-6"]) {
+      const who = { id: "n1", incarnation: drawn };
+      const opened = await openDataDirectory(fs, "data/n1", who, small);
+      assert.deepEqual(identityOf(opened), {
+        clusterId: "c1",
+        id: "n1",
+        incarnation: "life-5",
+        birth,
+      });
+      await opened.wal.close();
+      await opened.release();
+    }
   });
 
   it("refuses another node, and says whose it is and what to do", async () => {
@@ -116,10 +201,10 @@ describe("a data directory", () => {
     for (let bit = 0; bit < 8 * sound.length; bit++) {
       fs.poke("data/n1/identity.json", flipped(sound, bit));
       try {
-        const { identity, wal, release } = await openDataDirectory(fs, "data/n1", n1, small);
-        assert.deepEqual(identity, n1);
-        await wal.close();
-        await release();
+        const opened = await openDataDirectory(fs, "data/n1", n1, small);
+        assert.deepEqual(identityOf(opened), n1);
+        await opened.wal.close();
+        await opened.release();
       } catch (error) {
         assert.ok(
           error instanceof CorruptData || error instanceof DataDirectoryRefused,
@@ -146,10 +231,10 @@ describe("a data directory", () => {
         assert.deepEqual(fs.peek(path), bytes, what);
         return;
       }
-      const { identity, wal, release } = await opening;
-      assert.deepEqual(identity, large, what);
-      await wal.close();
-      await release();
+      const opened = await opening;
+      assert.deepEqual(identityOf(opened), large, what);
+      await opened.wal.close();
+      await opened.release();
     };
     // The last byte is a line feed, which says nothing.
     for (let length = 0; length <= sound.length; length++) {
@@ -191,7 +276,7 @@ describe("a data directory", () => {
           if (start === "second") await firstStart(fs);
           const from = fs.calls;
           fs.intercept = faultAt(from + call, fault);
-          const failed = await openDataDirectory(fs, "data/n1", n1, small).then(
+          const failed = await openMember(fs).then(
             async ({ wal, release }) => {
               await wal.close();
               await release();
@@ -207,13 +292,10 @@ describe("a data directory", () => {
           if (struck) count++;
           fs.intercept = () => "proceed";
           // In the same process: the lock was given back.
-          const { identity, recovered, wal, release } = await openDataDirectory(
-            fs,
-            "data/n1",
-            n1,
-            small,
-          );
-          assert.deepEqual(identity, n1);
+          await settle(fs);
+          const opened = await openDataDirectory(fs, "data/n1", n1, small);
+          const { recovered, wal, release } = opened;
+          assert.deepEqual(identityOf(opened), n1);
           assert.equal(recovered.hardState.vote, start === "first" ? null : "n1");
           await wal.close();
           await release();
@@ -225,11 +307,11 @@ describe("a data directory", () => {
 
   it("survives a power cut at any call of its first start", async () => {
     const counted = new MemoryFileSystem();
-    await openDataDirectory(counted, "data/n1", n1, small);
+    await openMember(counted);
     for (let call = 1; call <= counted.calls; call++) {
       const fs = new MemoryFileSystem();
       fs.intercept = faultAt(call, "crash");
-      await assert.rejects(openDataDirectory(fs, "data/n1", n1, small));
+      await assert.rejects(openMember(fs));
       fs.intercept = () => "proceed";
       fs.restart();
       await firstStart(fs);
@@ -239,12 +321,12 @@ describe("a data directory", () => {
 
   it("keeps through a power cut what a process was killed at and the next one went on from", async () => {
     const counted = new MemoryFileSystem();
-    await openDataDirectory(counted, "data/n1", n1, small);
+    await openMember(counted);
     for (let call = 1; call <= counted.calls; call++) {
       // Nothing survives a power cut that was not synced.
       const fs = new MemoryFileSystem({ random: () => 0 });
       fs.intercept = faultAt(call, "forGood");
-      await assert.rejects(openDataDirectory(fs, "data/n1", n1, small));
+      await assert.rejects(openMember(fs));
       fs.kill();
       fs.intercept = () => "proceed";
       fs.restart();

@@ -28,6 +28,7 @@ import {
   writeBytes,
 } from "../../src/adapters/wal-frame.ts";
 import { recoverWal, segmentName } from "../../src/adapters/wal-recovery.ts";
+import { surveyWal } from "../../src/adapters/wal-survey.ts";
 import { CorruptData, MalformedBytes } from "../../src/errors.ts";
 import { overwritten, spoiled } from "./byte-arbitraries.ts";
 import { nodeIds, sealedEntries } from "./peer-arbitraries.ts";
@@ -143,6 +144,10 @@ async function recovered(file: Uint8Array): Promise<string | null> {
     assert.equal(error.file, path);
     assert.deepEqual(fs.paths(), [path]);
     assert.deepEqual(fs.peek(path), file);
+    // Whoever looks for what can be kept of it says no other error, either.
+    await surveyWal(fs, WAL.directory, WAL.start).catch((again: unknown) =>
+      assert.ok(again instanceof CorruptData, String(again))
+    );
     return null;
   }
 }

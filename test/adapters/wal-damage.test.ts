@@ -21,7 +21,7 @@ import { EXHAUSTIVE, flipped, SECTOR_BYTES, sectorZeroed } from "./disk-samples.
 import { digest, START, WriteScript } from "./wal-writes.ts";
 
 const DIRECTORY = "/wal";
-const OPTIONS = { directory: DIRECTORY, segmentBytes: 1024, start: START };
+const OPTIONS = { directory: DIRECTORY, segmentBytes: 1152, start: START };
 const HEADER_BYTES = 512;
 
 interface Frame {
@@ -172,7 +172,7 @@ describe("WAL, damaged at rest", () => {
       }
       fs.poke(path, bytes);
     }
-    console.log("WAL lengths:", paths.length * (1024 + 8));
+    console.log("WAL lengths:", paths.length * (1152 + 8));
   });
 
   it("is refused with any two segments swapped, and with any put in another's place", async () => {

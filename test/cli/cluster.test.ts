@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { mkdir, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { describe, it } from "node:test";
 import { createClient } from "../../src/client/mod.ts";
@@ -47,6 +48,27 @@ describe("cluster", { timeout: 120_000 }, () => {
         assert.ok(stdout.includes(`holdfast n${index + 1} listening on ${endpoint} (`), stdout);
       }
     }
+    await remove();
+  });
+
+  it("leaves out who was removed from the cluster, and needs anybody else", async () => {
+    const { path, remove } = await temporaryDirectory();
+    for (const id of ["n1", "n2"]) {
+      await mkdir(`${path}/${id}`);
+      await writeFile(`${path}/${id}/identity.json`, '{"removed":true}');
+    }
+    const flags = ["--base-port", String(await freePorts(3)), "--data", path];
+    const cluster = startCli(["cluster", ...flags]);
+    await cluster.line(/^\S+ n1 was removed from its cluster, and is left out$/);
+    await cluster.line(/^\S+ n2 was removed/);
+    await cluster.line(/^\S+ starting n3 …/);
+    await cluster.line(/^holdfast n3 listening/);
+    cluster.kill("SIGINT");
+    const { status, stdout } = await cluster.ended;
+    assert.equal(status, 0, stdout);
+    const none = await startCli(["cluster", "--nodes", "2", ...flags]).ended;
+    assert.deepEqual([none.status, none.stdout], [2, ""]);
+    assert.match(none.stderr, /^holdfast: --data takes a directory with members/);
     await remove();
   });
 

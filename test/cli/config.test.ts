@@ -24,11 +24,13 @@ describe("a node's configuration", () => {
       listen: { host: "127.0.0.1", port: 4001 },
       advertise: "http://127.0.0.1:4001",
       peers: { n1: "http://127.0.0.1:4001" },
+      join: null,
       data: "./data/n1",
       storage: "file",
       secret: null,
       electionTimeoutMs: 500,
       heartbeatIntervalMs: 50,
+      priority: 0,
       leaseReads: false,
       maxClockDrift: 0.1,
       snapshotEntries: 10_000,
@@ -79,13 +81,25 @@ describe("a node's configuration", () => {
         "http://u:p@a",
         "http://a?b",
         "http://",
+        "http://0.0.0.0:4001",
+        "http://[fe80::1]:4001",
       ],
-      peers: ["", "n1", "n1=", "=http://a", "n1=http://127.0.0.1:4001,", "n 1=http://a"],
+      peers: [
+        "",
+        "n1",
+        "n1=",
+        "=http://a",
+        "n1=http://127.0.0.1:4001,",
+        "n 1=http://a",
+        "n1=http://169.254.0.1",
+      ],
+      join: ["", "n1", "n1=", "=http://a", "n1=http://127.0.0.1:4001,", "n 1=http://a"],
       data: ["", "a\0b"],
       storage: ["disk", "FILE"],
       secret: ["short", `${secret},${secret}`],
       electionTimeout: ["500", "0ms", "1.5", "-1s", "5m1s", "1e3ms", "0.5ms", "11m", "1 s", ".s"],
       heartbeatInterval: ["", "0ms", "ms"],
+      priority: ["-1", "101", "1.5", "high"],
       leaseReads: ["yes", "ON"],
       maxClockDrift: ["-0.1", "0.6", "10%", "NaN", ".1"],
       snapshotEntries: ["0", "1.5", "1k", "-1"],
@@ -130,11 +144,23 @@ describe("a node's configuration", () => {
 
   it("refuses peers that lack this node, and ids or URLs named twice", () => {
     const [a, b] = ["http://127.0.0.1:4001", "http://127.0.0.1:4002"];
-    assert.match(refusal({ peers: `n2=${b}` }), /^--peers .*n1/);
+    assert.match(refusal({ peers: `n2=${b}` }), /^--peers .*n1.*--join/);
     assert.match(refusal({ peers: `n1=${a},n1=${b}` }), /^--peers /);
     assert.match(refusal({ peers: `n1=${a},n2=${a}/` }), /^--peers /);
     const { peers } = readNodeConfig({ peers: `n1=${a}/,__proto__=${b}` }, {});
     assert.deepEqual(Object.entries(peers), [["n1", a], ["__proto__", b]]);
+  });
+
+  it("takes those whom a newcomer asks instead of peers, and leaves itself out", () => {
+    const [a, b] = ["http://127.0.0.1:4001", "http://127.0.0.1:4004"];
+    const newcomer = { id: "n4", listen: "127.0.0.1:4004" };
+    const config = readNodeConfig({ ...newcomer, join: `n1=${a},n4=${b}` }, {});
+    assert.deepEqual(config.join, { n1: a });
+    assert.deepEqual(config.peers, { n4: b });
+    assert.deepEqual(readNodeConfig(newcomer, { HOLDFAST_JOIN: `n1=${a}` }).join, { n1: a });
+    assert.match(refusal({ ...newcomer, join: `n4=${b}` }), /^--join .*n4/);
+    assert.match(refusal({ ...newcomer, join: `n1=${a}`, peers: `n4=${b}` }), /^--join .*--peers/);
+    assert.match(refusal({ ...newcomer, join: "n1=http://10.0.0.1:4001" }), /^--secret .*10\.0/);
   });
 
   it("wants the advertised URL and the one among the peers to agree", () => {

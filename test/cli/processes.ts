@@ -13,6 +13,8 @@ import { commandOf } from "../../src/cli/runtime-command.ts";
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const main = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
 
+const batch = fileURLToPath(new URL("batch.ts", import.meta.url));
+
 /** A process and what it has said so far. */
 export interface Running {
   kill(signal: NodeJS.Signals): void;
@@ -73,6 +75,17 @@ export function startCli(
 ): Running {
   const command = thisRuntime === "deno" ? [process.execPath, "run", "-A"] : [process.execPath];
   return run([...command, main, ...args], options.input ?? "", options.env ?? {});
+}
+
+/** Runs command lines one after the other in one process; resolves with how each ended. */
+export async function runBatch(
+  lines: readonly (readonly string[])[],
+  env: Record<string, string>,
+): Promise<readonly Ended[]> {
+  const command = thisRuntime === "deno" ? [process.execPath, "run", "-A"] : [process.execPath];
+  const { stdout, stderr } = await run([...command, batch, JSON.stringify(lines)], "", env).ended;
+  if (stdout === "") throw new Error(stderr);
+  return JSON.parse(stdout);
 }
 
 /** A port that nobody listened on a moment ago. */

@@ -31,6 +31,7 @@ describe("GET /v1/status", () => {
         { id: "n2", url: "http://127.0.0.1:4002", voter: true, match: 3, lagMs: 100 },
         { id: "n3", url: "http://127.0.0.1:4003", voter: false, match: null, lagMs: null },
       ],
+      change: null,
     });
   });
 
@@ -88,6 +89,9 @@ describe("GET /metrics", () => {
       const line of [
         'holdfast_server_role{role="leader"} 1',
         'holdfast_server_role{role="follower"} 0',
+        'holdfast_membership_members{kind="voter"} 2',
+        'holdfast_membership_members{kind="learner"} 1',
+        "holdfast_membership_change_in_progress 0",
         "holdfast_server_has_leader 1",
         "holdfast_server_is_leader 1",
         "holdfast_server_term 7",

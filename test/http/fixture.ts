@@ -7,13 +7,8 @@ import type { Bindings } from "../../src/http/target.ts";
 import { KvMachine } from "../../src/kv/machine.ts";
 import type { KvResult } from "../../src/kv/result.ts";
 import type { Applied, HealthCheck, ReplicaStatus } from "../../src/replica.ts";
-
-const configuration = {
-  voters: ["n1", "n2"],
-  outgoing: [],
-  learners: ["n3"],
-  urls: { n1: "http://127.0.0.1:4001", n2: "http://127.0.0.1:4002", n3: "http://127.0.0.1:4003" },
-};
+import type { MemberRequest, MembersView } from "../../src/ports.ts";
+import { FakeMembers } from "./fake-members.ts";
 
 export class FakeReplica implements ReplicaView {
   readonly id = "n1";
@@ -31,6 +26,7 @@ export class FakeReplica implements ReplicaView {
   /** Runs before each command is applied. */
   before: () => void | Promise<void> = () => {};
   transferredTo: string | null = null;
+  readonly membership: FakeMembers = new FakeMembers();
 
   async propose(command: Uint8Array): Promise<Applied<KvResult>> {
     await this.before();
@@ -69,7 +65,7 @@ export class FakeReplica implements ReplicaView {
       lastTerm: this.term,
       firstIndex: 1,
       snapshotIndex: 0,
-      configuration,
+      configuration: this.membership.configuration,
       progress: [{ id: "n2", match: 3, state: "replicate", lastReply: 900 }],
       pendingProposals: 2,
       persistLagMs: 5,
@@ -83,6 +79,19 @@ export class FakeReplica implements ReplicaView {
 
   health(): { readonly live: readonly HealthCheck[]; readonly ready: readonly HealthCheck[] } {
     return { live: this.checks.slice(0, 1), ready: this.checks };
+  }
+
+  members(): MembersView {
+    return this.membership.view;
+  }
+
+  /** As with `propose`: a refusal comes before anything was done, a loss after it. */
+  async changeMembers(request: MemberRequest): Promise<MembersView> {
+    await this.before();
+    if (this.refusal !== null) throw this.refusal;
+    const view = this.membership.change(request);
+    if (this.loss !== null) throw this.loss;
+    return view;
   }
 
   transferLeadership(target: string | null): Promise<string> {

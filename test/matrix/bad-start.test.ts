@@ -2,19 +2,10 @@
 import { describe, it } from "node:test";
 import assert from "node:assert/strict";
 import { createServer } from "node:net";
-import {
-  closeSync,
-  ftruncateSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  readSync,
-  writeFileSync,
-  writeSync,
-} from "node:fs";
+import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Cluster, setups } from "./harness/cluster.ts";
+import { find, flip, zeroFrom } from "./harness/decay.ts";
 import {
   type Ended,
   freePort,
@@ -180,31 +171,4 @@ for (const runtime of chosen) {
       }
     });
   });
-}
-
-/** The one place below `directory` where `text` stands. */
-function find(directory: string, text: string): { readonly file: string; readonly offset: number } {
-  for (const name of readdirSync(directory)) {
-    const file = join(directory, name);
-    const offset = readFileSync(file).indexOf(text);
-    if (offset >= 0) return { file, offset };
-  }
-  throw new Error(`${text} is nowhere in ${directory}`);
-}
-
-function flip(file: string, offset: number): void {
-  const descriptor = openSync(file, "r+");
-  const byte = new Uint8Array(1);
-  readSync(descriptor, byte, 0, 1, offset);
-  writeSync(descriptor, Uint8Array.of((byte[0] ?? 0) ^ 0x10), 0, 1, offset);
-  closeSync(descriptor);
-}
-
-/** As a crash in the middle of a write leaves it: what was there before stays zero. */
-function zeroFrom(file: string, offset: number): void {
-  const { length } = readFileSync(file);
-  const descriptor = openSync(file, "r+");
-  ftruncateSync(descriptor, offset);
-  ftruncateSync(descriptor, length);
-  closeSync(descriptor);
 }

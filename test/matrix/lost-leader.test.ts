@@ -4,85 +4,14 @@ import assert from "node:assert/strict";
 import { performance } from "node:perf_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Cluster, eventually, setups } from "./harness/cluster.ts";
-import { History } from "./harness/history.ts";
 import { get, put } from "./harness/kv.ts";
+import { Load } from "./harness/load.ts";
 
 /** The issue's bound at default settings. */
 const GAP_MS_MAX = 1500;
-const KEYS = 3;
 const WARM_MS = 500;
 /** Longer than what was under way when the leader died can take to be acknowledged. */
 const SETTLED_MS = 400;
-
-/** Writers and readers, one of each per node, until they are told to stop; knows when writes were acknowledged. */
-class Load implements AsyncDisposable {
-  readonly history: History = new History();
-  readonly acknowledged: number[] = [];
-  readonly fates = { done: 0, notApplied: 0, unknown: 0 };
-  readonly #cluster: Cluster;
-  readonly #prefix: string;
-  readonly #stopping = new AbortController();
-  readonly #workers: Promise<void>[];
-
-  /** Its keys begin with `prefix`, so that its history is all that happened to them. */
-  constructor(cluster: Cluster, prefix: string) {
-    this.#cluster = cluster;
-    this.#prefix = prefix;
-    this.#workers = cluster.nodes.flatMap((_, at) => [this.#write(at), this.#read(at)]);
-  }
-
-  async stop(): Promise<void> {
-    this.#stopping.abort();
-    await Promise.all(this.#workers);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.stop();
-  }
-
-  /** Resolves when a write was acknowledged later than `time`. */
-  async acknowledgedAfter(time: number): Promise<void> {
-    await eventually("writes are acknowledged again", () => {
-      const isAgain = (this.acknowledged.at(-1) ?? 0) > time;
-      return Promise.resolve(isAgain ? true : undefined);
-    });
-  }
-
-  /** The longest time between two acknowledgements from `since` on, in milliseconds. */
-  gapSince(since: number): number {
-    const times = this.acknowledged.filter((time) => time >= since).sort((a, b) => a - b);
-    let longest = 0;
-    let last = since;
-    for (const time of times) {
-      longest = Math.max(longest, time - last);
-      last = time;
-    }
-    return longest;
-  }
-
-  async #write(at: number): Promise<void> {
-    const { http, nodes } = this.#cluster;
-    for (let n = 0; !this.#stopping.signal.aborted; n++) {
-      const url = nodes[(at + n) % nodes.length]?.url ?? "";
-      const key = `${this.#prefix}-${n % KEYS}`;
-      const value = `${at}-${n}`;
-      const { type } = await this.history.record(key, value, () => put({ http, url, key }, value));
-      this.fates[type]++;
-      if (type === "done") this.acknowledged.push(performance.now());
-      else await sleep(10);
-    }
-  }
-
-  async #read(at: number): Promise<void> {
-    const { http, nodes } = this.#cluster;
-    for (let n = 0; !this.#stopping.signal.aborted; n++) {
-      const url = nodes[(at + n) % nodes.length]?.url ?? "";
-      const key = `${this.#prefix}-${n % KEYS}`;
-      const { type } = await this.history.record(key, null, () => get({ http, url, key }));
-      await sleep(type === "done" ? 2 : 10);
-    }
-  }
-}
 
 for (const { name, runtimes } of setups) {
   describe(`a lost leader (${name})`, () => {

@@ -24,6 +24,8 @@ export class Disk {
   logStart: LogStart = { index: 0, term: 0, crc: 0 };
   /** What would be found after a crash now. */
   entries: Entry[] = [];
+  /** Where the log ended before a part of it decayed. */
+  owes: RaftRestart["owes"] = null;
   /** Written, not synced. */
   pending: Persist[] = [];
   readonly #seal: SealEntry;
@@ -67,6 +69,14 @@ export class Disk {
     this.pending = [];
   }
 
+  /** Loses what stands behind `index`, and knows what that was. */
+  decay(index: number): void {
+    const { index: last, term } = this.entries.at(-1) ?? this.logStart;
+    this.owes = { index: last, term };
+    this.entries = this.entries.slice(0, index - this.logStart.index);
+    this.hardState = { ...this.hardState, commit: Math.min(this.hardState.commit, index) };
+  }
+
   /** A real log removes whole files, so it may keep more than it was asked to. */
   compactBefore(index: number): void {
     const start = this.entry(index - 1);
@@ -92,6 +102,7 @@ export class Disk {
       snapshot: this.snapshot.meta,
       logStart: this.logStart,
       entries: [...this.entries],
+      owes: this.owes ?? null,
     };
   }
 

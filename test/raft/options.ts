@@ -17,6 +17,7 @@ export interface ClusterOptions {
   readonly absent?: readonly NodeId[];
   readonly limits?: Partial<RaftLimits>;
   readonly noticeDelayMs?: number;
+  readonly priorities?: Readonly<Record<NodeId, number>>;
   /** One source per node, called with its position among the members. */
   readonly random?: (position: number) => () => number;
   /** Told, line by line, what happens. */
@@ -53,6 +54,7 @@ export function raftOptionsOf(id: NodeId, position: number, options: ClusterOpti
     maxClockDrift,
     maxClockJumpMs,
     limits: { ...defaultLimits, ...options.limits },
+    priority: options.priorities?.[id] ?? 0,
     random: (options.random ?? inOrder)(position),
     seal: sealEntry,
   };

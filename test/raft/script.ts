@@ -165,7 +165,7 @@ function begin(script: Script, words: readonly string[]): void {
   for (const [key, value] of settings) {
     const limit = limitNames[key];
     if (limit !== undefined) limits[limit] = toNumber(value);
-    else if (!["learners", "outgoing", "spares"].includes(key)) {
+    else if (!["learners", "outgoing", "priorities", "spares"].includes(key)) {
       throw new Error(`no setting ${key}`);
     }
   }
@@ -174,6 +174,12 @@ function begin(script: Script, words: readonly string[]): void {
     learners: ids(settings.get("learners")),
     outgoing: ids(settings.get("outgoing")),
     spares: ids(settings.get("spares")),
+    priorities: Object.fromEntries(
+      ids(settings.get("priorities")).map((pair) => {
+        const [id = "", priority] = pair.split(":");
+        return [id, toNumber(priority)];
+      }),
+    ),
     limits,
   });
   script.cluster.time += electionTimeoutMs;

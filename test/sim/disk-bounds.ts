@@ -87,7 +87,8 @@ function excess(machine: Machine, oracles: Oracles): string | null {
   const { replica, settings, disk } = machine;
   if (replica === null) return null;
   const duties = oracles.duties(machine.id);
-  const files = disk.files();
+  // What a repair took out stays, until the next one.
+  const files = new Map([...disk.files()].filter(([path]) => !path.startsWith("/data/damaged/")));
   const { applied, snapshotIndex, firstIndex } = replica.status();
   const { snapshotEntries, trailingEntries } = settings;
   const [snapshot] = [...files].filter(([path]) => path.endsWith(".snap"));

@@ -85,8 +85,8 @@ export class Liveness {
     const { machines, network } = this.#of;
     // Who runs in spite of its damage has read all that it rests on.
     const healthy = this.#random.shuffled(
-      machines.filter(({ lost, wiped, damaged, replica }) =>
-        !lost && !wiped && (!damaged || replica !== null)
+      machines.filter(({ lost, wiped, owes, damaged, replica }) =>
+        !lost && !wiped && !owes && (!damaged || replica !== null)
       ),
     );
     const quorums = this.#quorums(new Set(healthy.map(({ id }) => id)));

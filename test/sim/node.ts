@@ -4,7 +4,7 @@ import { InvariantViolation } from "../../src/assert.ts";
 import { CorruptData, DataDirectoryRefused, DiskFailure } from "../../src/errors.ts";
 import { KvMachine } from "../../src/kv/machine.ts";
 import type { KvResult } from "../../src/kv/result.ts";
-import type { PeerHandler, ReplicaObserver } from "../../src/ports.ts";
+import type { LogDebt, PeerHandler, ReplicaObserver } from "../../src/ports.ts";
 import type { Configuration } from "../../src/raft/types.ts";
 import { Replica } from "../../src/replica.ts";
 import { statusText } from "../raft/notation.ts";
@@ -74,6 +74,7 @@ export class Machine implements Endpoint {
   #disks = 1;
   /** Its disk belongs to the cluster. */
   #formed: boolean;
+  #owes = false;
 
   constructor(sim: Simulation, number: number, peers: ReadonlyMap<string, Endpoint>) {
     const { options, world, trace } = sim;
@@ -99,6 +100,11 @@ export class Machine implements Endpoint {
   /** Whether a process runs, be it that it still recovers. */
   get up(): boolean {
     return this.#state !== "down";
+  }
+
+  /** Whether it lacks what it once acknowledged, and therefore doesn't vote. */
+  get owes(): boolean {
+    return this.#owes;
   }
 
   /** Whether bytes at rest may not be what was written. */
@@ -166,7 +172,7 @@ export class Machine implements Endpoint {
 
   /** Names the life of its disk. */
   get incarnation(): string {
-    return incarnationOf(this.id, this.#disks);
+    return incarnationOf(this.#disks);
   }
 
   /** Somebody answers, in the name of a cluster of this configuration, who waits with this life of its disk. */
@@ -272,7 +278,6 @@ export class Machine implements Endpoint {
 
   async #open(life: number): Promise<void> {
     const { options, network, oracles, probes, world } = this.#sim;
-    const { voters, outgoing, learners, urls } = this.#sim.birth;
     this.disk.restart();
     if (this.#damaged && !(await this.#mayStart())) return;
     const watch: Watch = {
@@ -288,17 +293,18 @@ export class Machine implements Endpoint {
       this.#settings = drawSettings(this.#random);
     }
     const clock = this.clock.of(this);
-    const identity = {
+    const newborn = { id: this.id, incarnation: this.incarnation };
+    const cluster = {
       clusterId: "sim",
-      id: this.id,
-      birth: { voters, outgoing, learners, urls },
+      birth: this.#sim.birth,
     };
     const { segmentBytes } = this.#settings;
-    const storage = await openDataDirectory(this.disk, directory, identity, { segmentBytes });
+    const storage = await openDataDirectory(this.disk, directory, newborn, { segmentBytes });
+    if (storage.cluster === null) await storage.enter(cluster);
     oracles.opened(this.id, this.disk.files());
-    const { clusterId, id, birth } = storage.identity;
-    if (JSON.stringify({ clusterId, id, birth }) !== JSON.stringify(identity)) {
-      oracles.fail(`${this.id} starts as ${JSON.stringify(storage.identity)}`);
+    const known = { ...storage.newborn, ...(storage.cluster ?? cluster) };
+    if (JSON.stringify(known) !== JSON.stringify({ ...newborn, ...cluster })) {
+      oracles.fail(`${this.id} starts as ${JSON.stringify(known)}`);
     }
     const machine = new KvMachine();
     const snapshots = new WatchedSnapshots(storage.snapshots, machine, watch);
@@ -308,9 +314,10 @@ export class Machine implements Endpoint {
         birth: this.#sim.birth,
         random: this.#random.next,
       }),
-      wal: new WatchedWal(storage.wal, storage.recovered, watch),
+      wal: new WatchedWal(storage.wal, storage, watch),
       recovered: storage.recovered,
       snapshots,
+      debt: this.#debt(storage.debt, life),
       transport: new SimTransport(network, this, this.#peers, clock),
       clock,
       machine: new WatchedMachine(machine, snapshots, watch),
@@ -345,6 +352,25 @@ export class Machine implements Endpoint {
     // In an event of its own: other things that this one sets off draw, too.
     void replica.removed.then(() => world.atProcess(world.now, this, life, () => this.#removed()));
     replica.start();
+  }
+
+  /** What the disk lost, noticed when it is here again. */
+  #debt(debt: LogDebt | null, life: number): LogDebt | null {
+    this.#owes = debt !== null;
+    if (debt === null) return null;
+    const { oracles, probes } = this.#sim;
+    probes.reached("damage mended, to be repaired");
+    this.note(() => `owes ${debt.owes.index}@${debt.owes.term}`);
+    const settle = (): Promise<void> => {
+      if (life === this.life) {
+        this.#owes = false;
+        probes.reached("repaired from the peers");
+        oracles.log(this.id).repaired();
+        this.note(() => "is repaired");
+      }
+      return debt.settle();
+    };
+    return { ...debt, settle };
   }
 
   /** Whether a damaged disk may be used again. A loss that no reader could tell is the end of it. */

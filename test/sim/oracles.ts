@@ -167,6 +167,14 @@ export class Oracles {
     else this.fail(`${id} restarts with another log than it had: ${found.differs}`);
   }
 
+  /** A new process read back what a repair has kept of its log. */
+  repairing(id: string, log: RecoveredLog): void {
+    const differs = this.log(id).repairing(log);
+    if (differs !== null) {
+      this.fail(`${id} restarts with other promises than it had made: ${differs}`);
+    }
+  }
+
   applied(id: string, entry: Entry, result: KvResult): void {
     const isNew = entry.index > this.reference.lastIndex;
     const { wrong, operation } = this.reference.applied(entry, result, this.#now());
@@ -269,7 +277,8 @@ export class Oracles {
   }
 
   #promised(id: string, term: number, vote: string): void {
-    const { hardState } = this.log(id);
+    const { hardState, owes } = this.log(id);
+    if (owes) this.fail(`${id} votes for ${vote} in term ${term}, and lacks what its disk held`);
     if (hardState.term > term || (hardState.term === term && hardState.vote === vote)) return;
     this.fail(
       `${id} votes for ${vote} in term ${term}, and its disk has term ${hardState.term} and a vote for ${hardState.vote}`,

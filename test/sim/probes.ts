@@ -30,6 +30,8 @@ const happenings = [
   "halted by a failed disk call",
   "start refused for damage",
   "damage found without loss",
+  "damage mended, to be repaired",
+  "repaired from the peers",
   "the last frame decayed",
   "restart with nothing lost",
   "process paused beyond an election",

@@ -56,11 +56,11 @@ export function birthOf({ nodes, faults }: SimOptions): Configuration {
   return {
     ...birth,
     urls: Object.fromEntries(voters.map((id) => [id, urlOf(id)])),
-    incarnations: Object.fromEntries(voters.map((id) => [id, incarnationOf(id, 1)])),
+    incarnations: Object.fromEntries(voters.map((id) => [id, incarnationOf(1)])),
   };
 }
 
 /** The name of a disk's life. */
-export function incarnationOf(id: string, disks: number): string {
-  return `${id}.${disks}`;
+export function incarnationOf(disks: number): string {
+  return String(disks);
 }

@@ -12,6 +12,8 @@ export class WalModel {
   #hardState: HardState = { term: 0, vote: null, commit: 0 };
   #base: Point = { index: 0, term: 0, crc: 0 };
   #entries: Point[] = [];
+  /** What was durable before a part of it decayed, and each time again, until that is here. */
+  #owed: { readonly base: Point; readonly entries: readonly Point[] }[] = [];
   /** Begun, and not reported durable. */
   #pending: WalWrite[] = [];
   /** Entries that bring a configuration: those that are durable, and those that its node goes by. */
@@ -57,14 +59,22 @@ export class WalModel {
     if (write !== undefined) this.#apply(write);
   }
 
-  /** Whether this entry is durable here, or behind a snapshot that is. */
+  /** Whether it lacks what was durable once. */
+  get owes(): boolean {
+    return this.#owed.length > 0;
+  }
+
+  /** Whether this entry is durable here, or behind a snapshot that is; or was, and nobody gets a vote before it is again. */
   holds(index: number, crc: number): boolean {
-    if (index <= this.#base.index) return true;
-    return this.#entries[index - this.#base.index - 1]?.crc === crc;
+    const logs = [{ base: this.#base, entries: this.#entries }, ...this.#owed];
+    return logs.some(({ base, entries }) =>
+      index <= base.index || entries[index - base.index - 1]?.crc === crc
+    );
   }
 
   /** Whether this log would deny the other its vote (thesis 3.6.1). */
   isAheadOf(other: WalModel): boolean {
+    if (this.owes) return true;
     const { term, index } = this.last;
     return term > other.last.term || (term === other.last.term && index > other.last.index);
   }
@@ -88,6 +98,33 @@ export class WalModel {
     return last.index >= this.last.index;
   }
 
+  /** What a new process found and mended, or still does. Null where term and vote are those that were promised. */
+  repairing(log: RecoveredLog): string | null {
+    this.#owed.push({ base: this.#base, entries: this.#entries });
+    const { term, vote } = this.#hardState;
+    const pending = this.#pending.flatMap(({ hardState }) => hardState ?? []);
+    this.#pending = [];
+    const kept = [this.#hardState, ...pending].some((each) =>
+      each.term === log.hardState.term && each.vote === log.hardState.vote
+    );
+    this.#begin(log);
+    const found = `term=${log.hardState.term} vote=${log.hardState.vote}`;
+    return kept ? null : `the disk owed term=${term} vote=${vote}, a repair kept ${found}`;
+  }
+
+  /** What had decayed is here again. */
+  repaired(): void {
+    this.#owed = [];
+  }
+
+  #begin(log: RecoveredLog): void {
+    this.#hardState = log.hardState;
+    this.#base = log.logStart;
+    this.#entries = log.entries.map(pointOf);
+    this.#seats = log.entries.filter(isSeat).map(pointOf);
+    this.#begunSeats = this.#seats;
+  }
+
   /** What a new process found, from which the model goes on. */
   recovered(log: RecoveredLog): "asPromised" | "more" | { readonly differs: string } {
     const found = describe(log.hardState, log.entries.at(-1) ?? log.logStart);
@@ -100,11 +137,7 @@ export class WalModel {
       this.#apply(write);
       isFound = describe(this.#hardState, this.last) === found;
     }
-    this.#hardState = log.hardState;
-    this.#base = log.logStart;
-    this.#entries = log.entries.map(({ index, term, crc }) => ({ index, term, crc }));
-    this.#seats = log.entries.filter(isSeat).map(pointOf);
-    this.#begunSeats = this.#seats;
+    this.#begin(log);
     if (!isFound) return { differs: `the disk owed ${promised}, recovery found ${found}` };
     return found === promised ? "asPromised" : "more";
   }

@@ -1,8 +1,8 @@
 /** The replica's ports with somebody looking on. What a process does after its end is not looked at. */
+import type { DataDirectory } from "../../src/adapters/data-directory.ts";
 import type { KvMachine } from "../../src/kv/machine.ts";
 import type { KvResult } from "../../src/kv/result.ts";
 import type {
-  RecoveredLog,
   SnapshotFile,
   SnapshotStore,
   StagedSnapshot,
@@ -31,10 +31,11 @@ export class WatchedWal implements Wal {
   readonly #inner: Wal;
   readonly #watch: Watch;
 
-  constructor(inner: Wal, recovered: RecoveredLog, watch: Watch) {
+  constructor(inner: Wal, { recovered, debt }: DataDirectory, watch: Watch) {
     this.#inner = inner;
     this.#watch = watch;
-    watch.oracles.recovered(watch.id, recovered);
+    if (debt === null) watch.oracles.recovered(watch.id, recovered);
+    else watch.oracles.repairing(watch.id, recovered);
   }
 
   append(write: WalWrite): Promise<void> {

@@ -64,13 +64,13 @@ export async function eventually<T>(
 }
 
 export class Cluster implements AsyncDisposable {
-  readonly nodes: readonly NodeProcess[];
   readonly http: HttpClient = new HttpClient();
   readonly directory: string;
   readonly #temporary: Disposable;
+  readonly #nodes: NodeProcess[];
 
   private constructor(nodes: readonly NodeProcess[], temporary: { path: string } & Disposable) {
-    this.nodes = nodes;
+    this.#nodes = [...nodes];
     this.directory = temporary.path;
     this.#temporary = temporary;
   }
@@ -107,6 +107,11 @@ export class Cluster implements AsyncDisposable {
     }
   }
 
+  /** All that there are now, newcomers at the end. */
+  get nodes(): readonly NodeProcess[] {
+    return [...this.#nodes];
+  }
+
   get urls(): readonly string[] {
     return this.nodes.map(({ url }) => url);
   }
@@ -119,6 +124,22 @@ export class Cluster implements AsyncDisposable {
 
   others(id: string): readonly NodeProcess[] {
     return this.nodes.filter((node) => node.id !== id);
+  }
+
+  /** Starts a node that waits to be taken in by those that are there. */
+  async join(runtime: RuntimeName, flags: readonly string[] = []): Promise<NodeProcess> {
+    const id = `n${this.#nodes.length + 1}`;
+    const contacts = this.#nodes.map((node) => `${node.id}=${node.url}`).join(",");
+    const node = new NodeProcess({
+      id,
+      runtime,
+      port: await freePort(),
+      data: join(this.directory, id),
+      flags: ["--join", contacts, ...flags],
+    });
+    this.#nodes.push(node);
+    await node.start();
+    return node;
   }
 
   async startAll(): Promise<readonly string[]> {

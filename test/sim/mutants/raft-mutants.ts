@@ -162,11 +162,17 @@ export const logMutants: readonly Mutant[] = [
     },
     {
       file: reads,
-      find: `  core.commitTo(Math.max(core.commit, message.commit));`,
+      find: `core.commitTo(Math.max(core.commit, message.commit));`,
       replace:
-        `  core.commitTo(Math.max(core.commit, Math.min(message.commit, core.log.lastIndex)));`,
+        `core.commitTo(Math.max(core.commit, Math.min(message.commit, core.log.lastIndex)));`,
     },
   ),
+  mutant("vote-while-owing", "a node whose disk lost what it had acknowledged votes at once", {
+    file: "src/raft/election.ts",
+    find: `  if (core.owes !== null) return false;
+  const { index, term } = core.log.last;`,
+    replace: `  const { index, term } = core.log.last;`,
+  }),
   mutant("stale-completion", "a write from before a cut marks today's entries durable", {
     file: journal,
     find:

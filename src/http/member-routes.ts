@@ -1,0 +1,189 @@
+/**
+ * `/v1/members`: who takes part, and changing it.
+ *
+ * A change is checked here as far as the request alone can tell; what depends on who takes part, the leader says. A
+ * request that is repeated does no harm: what is already so is answered with 200, and the same change again waits for
+ * the one that is under way.
+ */
+import * as v from "valibot";
+import { MEMBERS_MAX } from "../raft/membership.ts";
+import { OutcomeUnknown } from "../errors.ts";
+import { isVoter, membersOf } from "../raft/membership.ts";
+import type { Configuration, Membership, NodeId } from "../raft/types.ts";
+import type { MemberSpec, MembersView } from "../ports.ts";
+import { readDocument } from "./body.ts";
+import type { Exchange, Host } from "./exchange.ts";
+import { badRequest } from "./problem.ts";
+import { confirmRead, readNames } from "./reading.ts";
+import { pathOf, percentDecode, Query } from "./target.ts";
+import {
+  type AddMemberAnswer,
+  AddMemberRequest,
+  type MemberAnswer,
+  memberId,
+  type MembersAnswer,
+  type MemberSeat,
+  type RemoveMemberAnswer,
+  SetMembersRequest,
+} from "./wire.ts";
+
+/** What stands before an id in a path. */
+export const memberPrefix = "/v1/members/";
+
+/** `GET /v1/members`: as linearizable as a key, unless `consistency` says otherwise. */
+export async function getMembers(exchange: Exchange): Promise<Response> {
+  const { host, target } = exchange;
+  const query = new Query(target, readNames, host.limits.queryBytesMax);
+  const staleness = await confirmRead(exchange, query);
+  return exchange.document(200, membersShown(host), { headers: staleness });
+}
+
+/**
+ * `POST /v1/members`: 201 when the member is what it was to be, 200 where it was before; 202 where the change goes on,
+ * or has ended without it: a newcomer that doesn't catch up stays a learner.
+ */
+export async function postMember(exchange: Exchange): Promise<Response> {
+  const { replica, limits, now } = exchange.host;
+  const { id, url, voter = true } = await readDocument(exchange, AddMemberRequest);
+  const deadline = now() + limits.requestTimeoutMs;
+  await replica.read("linearizable", limits.requestTimeoutMs);
+  const { configuration: before } = replica.members();
+  const wanted = voter ? "voter" : "learner";
+  const wasSo = isFor(before, id, wanted) && before.urls[id] === url;
+  const timeoutMs = Math.max(1, deadline - now());
+  const view = await replica.changeMembers({ type: "add", id, url, voter }, timeoutMs);
+  const { configuration, changing } = view;
+  const answer = { id, url, voter: isVoter(configuration, id) };
+  if (wasSo && isFor(configuration, id, wanted)) return exchange.document(200, answer);
+  if (changing) {
+    const detail = isWaiting(configuration, id)
+      ? `${id} is a learner that becomes a voter once it has caught up`
+      : `the change that takes ${id} in has begun and goes on`;
+    return exchange.document(202, { ...answer, detail } satisfies AddMemberAnswer);
+  }
+  if (isFor(configuration, id, wanted)) return exchange.document(201, answer);
+  if (!configuration.learners.includes(id)) {
+    throw new OutcomeUnknown(`${id} was taken in, and another change has taken it out again`);
+  }
+  const detail = `${id} didn't catch up and stays a learner; the same request, or ` +
+    `\`member promote ${id}\`, tries again`;
+  return exchange.document(202, { ...answer, detail } satisfies AddMemberAnswer);
+}
+
+/** `DELETE /v1/members/{id}`: 200 when it is out, also where it left before; 202 where it is on its way. */
+export async function deleteMember(exchange: Exchange): Promise<Response> {
+  const { replica, limits } = exchange.host;
+  const id = percentDecode(pathOf(exchange.target).slice(memberPrefix.length), "id");
+  if (!v.is(memberId, id)) throw badRequest("path: an id takes 1–64 of A-Z a-z 0-9 . _ -");
+  const view = await replica.changeMembers({ type: "remove", id }, limits.requestTimeoutMs);
+  const { configuration, changing } = view;
+  const isOut = configuration.removed?.includes(id) === true;
+  // One step begins when the one before is committed: in the middle of a later change it is out for good.
+  if (isOut && (!changing || configuration.next !== undefined)) {
+    return exchange.document(200, { removed: id } satisfies RemoveMemberAnswer);
+  }
+  if (!changing) throw new OutcomeUnknown(`${id} was to be removed, and is a member all the same`);
+  const detail = `the removal of ${id} has begun and goes on`;
+  return exchange.document(202, { removing: id, detail } satisfies RemoveMemberAnswer);
+}
+
+/** `PUT /v1/members`: any set to any other, in one change. 200 when it is over, 202 where it goes on or ended otherwise. */
+export async function putMembers(exchange: Exchange): Promise<Response> {
+  const { host } = exchange;
+  const { voters, learners = [] } = await readDocument(exchange, SetMembersRequest);
+  checkSeats(voters, learners);
+  const view = await host.replica.changeMembers(
+    { type: "set", voters: voters.map(specOf), learners: learners.map(specOf) },
+    host.limits.requestTimeoutMs,
+  );
+  const shown = membersShown(host, view);
+  if (view.changing) {
+    const detail = "the change has begun and goes on";
+    return exchange.document(202, { ...shown, detail } satisfies MembersAnswer);
+  }
+  const wanted = {
+    voters: voters.map((seat) => specOf(seat).id),
+    learners: learners.map((seat) => specOf(seat).id),
+  };
+  if (isSame(view.configuration, wanted)) return exchange.document(200, shown);
+  const late = wanted.voters.filter((id) => !view.configuration.voters.includes(id));
+  const detail = late.length === 0
+    ? "another change has followed this one"
+    : `${late.join(", ")} didn't catch up: the voters stay, and the same request tries again`;
+  return exchange.document(202, { ...shown, detail } satisfies MembersAnswer);
+}
+
+/** Members in order of their ids, and what a change under way ends in. Only a leader knows how far others are. */
+export function membersShown(
+  host: Host,
+  { configuration, changing }: MembersView = host.replica.members(),
+): { readonly members: readonly MemberAnswer[]; readonly change: MembersAnswer["change"] } {
+  const status = host.replica.status();
+  const ids = membersOf(configuration).toSorted();
+  const members = ids.map((id): MemberAnswer => {
+    const seat = {
+      id,
+      url: configuration.urls[id] ?? "",
+      voter: isVoter(configuration, id),
+      ...(isWaiting(configuration, id) ? { waiting: true as const } : {}),
+    };
+    if (id === status.id) {
+      const lagMs = status.role === "leader" ? 0 : host.replica.stalenessMs();
+      return { ...seat, match: status.lastIndex, lagMs };
+    }
+    const peer = status.progress.find((progress) => progress.id === id);
+    const heard = peer?.lastReply ?? null;
+    const lagMs = heard === null ? null : Math.max(0, Math.round(host.now() - heard));
+    return { ...seat, match: peer?.match ?? null, lagMs };
+  });
+  const { voters, learners } = endOf(configuration);
+  const change = { voters: voters.toSorted(), learners: learners.toSorted() };
+  return { members, change: changing ? change : null };
+}
+
+/** @throws {Refusal} 400 where the request contradicts itself. */
+function checkSeats(voters: readonly MemberSeat[], learners: readonly MemberSeat[]): void {
+  if (voters.length === 0) throw badRequest("body: voters: there has to be one");
+  if (voters.length + learners.length > MEMBERS_MAX) {
+    throw badRequest(`body: a cluster has at most ${MEMBERS_MAX} members`);
+  }
+  const ids = new Set<NodeId>();
+  const urls = new Set<string>();
+  for (const [list, seats] of Object.entries({ voters, learners })) {
+    for (const [at, seat] of seats.entries()) {
+      const { id, url } = specOf(seat);
+      if (ids.has(id)) throw badRequest(`body: ${list}.${at}: ${id} comes twice`);
+      ids.add(id);
+      if (url === null) continue;
+      if (urls.has(url)) throw badRequest(`body: ${list}.${at}.url: ${url} comes twice`);
+      urls.add(url);
+    }
+  }
+}
+
+function specOf(seat: MemberSeat): MemberSpec {
+  return typeof seat === "string" ? { id: seat, url: null } : seat;
+}
+
+/** What the configuration ends in, if nothing else comes between. */
+function endOf({ next, voters, learners }: Configuration): Membership {
+  return next ?? { voters, learners };
+}
+
+function isWaiting(configuration: Configuration, id: NodeId): boolean {
+  return !isVoter(configuration, id) && endOf(configuration).voters.includes(id);
+}
+
+/** Whether it is this, and is to stay so: while a change is joint nobody is yet what it ends in. */
+function isFor(configuration: Configuration, id: NodeId, kind: "voter" | "learner"): boolean {
+  const name = kind === "voter" ? "voters" : "learners";
+  const { outgoing } = configuration;
+  const isSettled = outgoing.length === 0 || (kind === "voter" && outgoing.includes(id));
+  return isSettled && configuration[name].includes(id) && endOf(configuration)[name].includes(id);
+}
+
+function isSame(now: Membership, wanted: Membership): boolean {
+  return (["voters", "learners"] as const).every((name) =>
+    now[name].length === wanted[name].length && now[name].every((id) => wanted[name].includes(id))
+  );
+}

@@ -1,0 +1,30 @@
+/** Runs command lines one after the other, as `src/cli/main.ts` runs one, and prints what became of each as JSON. */
+import process from "node:process";
+import { statusOf } from "../../src/cli/command.ts";
+import { run } from "../../src/cli/run.ts";
+
+const outputs = { stdout: "", stderr: "" };
+const print = process.stdout.write.bind(process.stdout);
+for (const name of ["stdout", "stderr"] as const) {
+  process[name].write = (chunk: string | Uint8Array, ...rest: unknown[]): boolean => {
+    outputs[name] += typeof chunk === "string" ? chunk : new TextDecoder().decode(chunk);
+    const done = rest.findLast((each) => typeof each === "function");
+    if (done !== undefined) queueMicrotask(() => done());
+    return true;
+  };
+}
+
+const lines: unknown = JSON.parse(process.argv[2] ?? "[]");
+const ended = [];
+for (const line of Array.isArray(lines) ? lines : []) {
+  outputs.stdout = outputs.stderr = "";
+  let status: number;
+  try {
+    status = await run(line);
+  } catch (error) {
+    outputs.stderr += `holdfast: ${error instanceof Error ? error.message : String(error)}\n`;
+    status = statusOf(error);
+  }
+  ended.push({ status, ...outputs });
+}
+print(JSON.stringify(ended), () => process.exit(0));
