@@ -142,6 +142,13 @@ export interface MemberSpec {
 export type MemberRequest =
   /** One more, to vote once it has caught up, or only to learn; also a learner that is to vote. */
   | { readonly type: "add"; readonly id: NodeId; readonly url: string; readonly voter: boolean }
+  /** One in the place of another, in the same role. */
+  | {
+    readonly type: "replace";
+    readonly id: NodeId;
+    readonly url: string;
+    readonly replaces: NodeId;
+  }
   | { readonly type: "remove"; readonly id: NodeId }
   /** These and no others. */
   | {

@@ -145,6 +145,7 @@ export const manageShape: Shape<
   timeoutMs: v.pipe(v.number(), v.minValue(0), v.maxValue(FORWARD_TIMEOUT_MS_MAX)),
   request: v.variant("type", [
     v.strictObject({ type: v.literal("add"), id: nodeId, url, voter: v.boolean() }),
+    v.strictObject({ type: v.literal("replace"), id: nodeId, url, replaces: nodeId }),
     v.strictObject({ type: v.literal("remove"), id: nodeId }),
     v.strictObject({ type: v.literal("set"), voters: members, learners: members }),
     v.strictObject({ type: v.literal("transfer"), target: v.nullable(nodeId) }),

@@ -1,13 +1,7 @@
 /** `member`: who takes part, and changing it. Every request may be repeated: what is already so is no error. */
 import process from "node:process";
 import * as v from "valibot";
-import type {
-  ChangeResult,
-  Client,
-  MemberAnswer,
-  MembersAnswer,
-  MemberSeat,
-} from "../client/mod.ts";
+import type { ChangeResult, Client, MemberAnswer, MembersAnswer } from "../client/mod.ts";
 import { memberUrlSchema } from "../config/member-url.ts";
 import { durationSchema, idSchema } from "../config/options.ts";
 import { BadConfiguration } from "../errors.ts";
@@ -135,16 +129,8 @@ const actions: Readonly<Record<string, (args: Arguments) => Promise<number>>> = 
     if (given.id === id) {
       throw new BadConfiguration(`--with takes a new id: ${id} doesn't come back`);
     }
-    const answer = await clientFrom(args).members();
-    const set = replaced(answer, id, given);
-    if (set === null && find(answer, given.id) === undefined) {
-      process.stderr.write(`holdfast member: ${id} is not a member\n`);
-      return exit.no;
-    }
-    // Where it is done, or under way, the whole set is not sent again: it may have changed since.
-    const begun = { isOver: answer.change === null, detail: null };
     return await make(args, {
-      send: (client) => set === null ? Promise.resolve(begun) : client.setMembers(set),
+      send: (client) => client.addMember({ ...given, replaces: id }),
       done: `${given.id} has taken the place of ${id}`,
       missing: (now) =>
         find(now, id) === undefined && find(now, given.id) !== undefined
@@ -180,27 +166,6 @@ function addition(
       return `${id} didn't catch up and stays a learner: \`member promote ${id}\` tries again`;
     },
   };
-}
-
-/**
- * The members with `id` swapped for its successor in the same role, of what a change under way ends in. Null where
- * `id` isn't in it: nobody is to be replaced, any more or at all.
- */
-function replaced(
-  { members, change }: MembersAnswer,
-  id: string,
-  by: { readonly id: string; readonly url: string },
-): { readonly voters: readonly MemberSeat[]; readonly learners: readonly MemberSeat[] } | null {
-  const { voters, learners } = change ?? {
-    voters: members.filter(({ voter }) => voter).map((each) => each.id),
-    learners: members.filter(({ voter }) => !voter).map((each) => each.id),
-  };
-  if (![...voters, ...learners].includes(id)) return null;
-  const swap = (ids: readonly string[]): MemberSeat[] => {
-    const others = ids.filter((each) => each !== id && each !== by.id);
-    return ids.includes(id) ? [...others, by] : others;
-  };
-  return { voters: swap(voters), learners: swap(learners) };
 }
 
 /** Sends a change and waits until it is over, or for as long as it was told to. */

@@ -18,6 +18,8 @@ export interface NewMember {
   readonly url: string;
   /** False for one that only learns; true where it isn't said. */
   readonly voter?: boolean;
+  /** Whose place and role it takes, in the same change; `voter` isn't said then. */
+  readonly replaces?: string;
 }
 
 /** All who are to be left: by their ids where they are members, with a URL where they come. */
@@ -55,8 +57,7 @@ export async function addMember(
   member: NewMember,
   timeoutMs: number,
 ): Promise<AddMemberResult> {
-  const { id, url, voter = true } = member;
-  const answer = await session.send(change("POST", "/v1/members", { id, url, voter }, timeoutMs));
+  const answer = await session.send(change("POST", "/v1/members", member, timeoutMs));
   return { ...decode(AddMemberAnswer, answer, "write"), ...resultOf(answer) };
 }
 

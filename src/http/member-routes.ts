@@ -10,7 +10,7 @@ import { MEMBERS_MAX } from "../raft/membership.ts";
 import { OutcomeUnknown } from "../errors.ts";
 import { isVoter, membersOf } from "../raft/membership.ts";
 import type { Configuration, Membership, NodeId } from "../raft/types.ts";
-import type { MemberSpec, MembersView } from "../ports.ts";
+import type { MemberRequest, MemberSpec, MembersView } from "../ports.ts";
 import { readDocument } from "./body.ts";
 import type { Exchange, Host } from "./exchange.ts";
 import { badRequest } from "./problem.ts";
@@ -26,6 +26,8 @@ import {
   type RemoveMemberAnswer,
   SetMembersRequest,
 } from "./wire.ts";
+
+type Addition = MemberRequest & { readonly type: "add" | "replace" };
 
 /** What stands before an id in a path. */
 export const memberPrefix = "/v1/members/";
@@ -44,30 +46,52 @@ export async function getMembers(exchange: Exchange): Promise<Response> {
  */
 export async function postMember(exchange: Exchange): Promise<Response> {
   const { replica, limits, now } = exchange.host;
-  const { id, url, voter = true } = await readDocument(exchange, AddMemberRequest);
+  const asked = await readDocument(exchange, AddMemberRequest);
+  const { id, url } = asked;
   const deadline = now() + limits.requestTimeoutMs;
   await replica.read("linearizable", limits.requestTimeoutMs);
   const { configuration: before } = replica.members();
-  const wanted = voter ? "voter" : "learner";
+  const request = additionOf(asked);
+  const wanted = roleOf(before, request);
   const wasSo = isFor(before, id, wanted) && before.urls[id] === url;
   const timeoutMs = Math.max(1, deadline - now());
-  const view = await replica.changeMembers({ type: "add", id, url, voter }, timeoutMs);
-  const { configuration, changing } = view;
+  const { configuration, changing } = await replica.changeMembers(request, timeoutMs);
   const answer = { id, url, voter: isVoter(configuration, id) };
-  if (wasSo && isFor(configuration, id, wanted)) return exchange.document(200, answer);
+  const isSo = isFor(configuration, id, wanted) && !isReplaced(configuration, request);
+  if (wasSo && isSo) return exchange.document(200, answer);
   if (changing) {
     const detail = isWaiting(configuration, id)
       ? `${id} is a learner that becomes a voter once it has caught up`
       : `the change that takes ${id} in has begun and goes on`;
     return exchange.document(202, { ...answer, detail } satisfies AddMemberAnswer);
   }
-  if (isFor(configuration, id, wanted)) return exchange.document(201, answer);
+  if (isSo) return exchange.document(201, answer);
   if (!configuration.learners.includes(id)) {
     throw new OutcomeUnknown(`${id} was taken in, and another change has taken it out again`);
   }
-  const detail = `${id} didn't catch up and stays a learner; the same request, or ` +
-    `\`member promote ${id}\`, tries again`;
+  const detail = `${id} didn't catch up and stays a learner; the same request` +
+    `${request.type === "add" ? `, or \`member promote ${id}\`,` : ""} tries again`;
   return exchange.document(202, { ...answer, detail } satisfies AddMemberAnswer);
+}
+
+function additionOf({ id, url, voter, replaces }: AddMemberRequest): Addition {
+  if (replaces === undefined) return { type: "add", id, url, voter: voter ?? true };
+  if (voter !== undefined) {
+    throw badRequest(`body: voter: ${id} takes the role of ${replaces}, which it replaces`);
+  }
+  if (replaces === id) throw badRequest(`body: replaces: ${id} doesn't come back: take a new id`);
+  return { type: "replace", id, url, replaces };
+}
+
+function roleOf(before: Configuration, request: Addition): "voter" | "learner" {
+  if (request.type === "add") return request.voter ? "voter" : "learner";
+  const { learners } = endOf(before);
+  return learners.includes(request.replaces) ? "learner" : "voter";
+}
+
+/** Whether the one whose place is taken still has it. */
+function isReplaced(configuration: Configuration, request: Addition): boolean {
+  return request.type === "replace" && membersOf(configuration).includes(request.replaces);
 }
 
 /** `DELETE /v1/members/{id}`: 200 when it is out, also where it left before; 202 where it is on its way. */

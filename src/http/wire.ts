@@ -236,11 +236,14 @@ export interface AddMemberRequest {
   readonly id: string;
   readonly url: string;
   readonly voter?: boolean | undefined;
+  /** Whose place and role it takes, in the same change; `voter` is not said then. */
+  readonly replaces?: string | undefined;
 }
 export const AddMemberRequest: v.GenericSchema<unknown, AddMemberRequest> = v.strictObject({
   id: memberId,
   url: memberUrlSchema,
   voter: v.optional(v.boolean()),
+  replaces: v.optional(memberId),
 });
 
 /** A member by the URL it is known by, or a new one. */

@@ -53,6 +53,8 @@ function targetOf(
   switch (request.type) {
     case "add":
       return withMember(intended, request);
+    case "replace":
+      return withSuccessor(current, intended, request);
     case "remove":
       return withoutMember(current, intended, request.id);
     case "set":
@@ -78,6 +80,24 @@ function withMember(
     learners: voter ? others : [...others, id],
     urls: { ...urls, [id]: url },
   };
+}
+
+/** Where that was done before it stays so. */
+function withSuccessor(
+  current: Configuration,
+  intended: ChangeTarget,
+  { id, url, replaces }: MemberRequest & { readonly type: "replace" },
+): ChangeTarget {
+  const voter = intended.voters.includes(replaces);
+  if (voter || intended.learners.includes(replaces)) {
+    const others = withoutMember(current, intended, replaces);
+    return withMember(others, { type: "add", id, url, voter });
+  }
+  const others = withoutMember(current, intended, replaces);
+  if (intended.urls[id] === url && [...others.voters, ...others.learners].includes(id)) {
+    return others;
+  }
+  throw new ChangeRefused("bad_request", `${replaces} was removed already: add ${id} instead`);
 }
 
 function withoutMember(

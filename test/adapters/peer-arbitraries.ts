@@ -181,6 +181,12 @@ export const manageCalls: fc.Arbitrary<ManageCall> = record({
       url: fc.webUrl(),
       voter: fc.boolean(),
     }),
+    record({
+      type: fc.constant("replace" as const),
+      id: nodeIds,
+      url: fc.webUrl(),
+      replaces: nodeIds,
+    }),
     record({ type: fc.constant("remove" as const), id: nodeIds }),
     record({ type: fc.constant("set" as const), voters: members, learners: members }),
     record({ type: fc.constant("transfer" as const), target: fc.option(nodeIds) }),

@@ -123,10 +123,32 @@ describe("POST /v1/members", () => {
       assert.equal(answer.voter, false);
       assert.match(answer.detail ?? "", /once it has caught up/);
     }
-    f.replica.membership.pace = "joint";
-    f.replica.membership.changing = false;
-    const joint = await post(f, { id: "n5", url: url(5) });
-    assert.equal(joint.status, 202);
+    const other = fixture();
+    other.replica.membership.pace = "joint";
+    assert.equal((await post(other, { id: "n5", url: url(5) })).status, 202);
+  });
+
+  it("puts one in the place of another, in the same role", async () => {
+    const f = fixture();
+    const voter = { id: "n4", url: url(4), replaces: "n2" };
+    const learner = { id: "n5", url: url(5), replaces: "n3" };
+    for (const [request, status] of [[voter, 201], [voter, 200], [learner, 201]] as const) {
+      const response = await post(f, request);
+      assert.equal(response.status, status);
+      assert.equal((await json(response))["voter"], request === voter);
+    }
+    assert.equal(await shown(await f.app.request(path)), "n1 n4 n5-");
+    const refusals = [
+      [{ ...voter, voter: true }, 400, /takes the role of n2/],
+      [{ ...voter, replaces: "n4" }, 400, /take a new id/],
+      [{ id: "n6", url: url(6), replaces: "n2" }, 400, /n2 was removed already/],
+      [{ id: "n6", url: url(6), replaces: "n9" }, 404, /n9 is not a member/],
+    ] as const;
+    for (const [request, status, why] of refusals) {
+      const response = await post(f, request);
+      assert.equal(response.status, status);
+      assert.match(String((await json(response))["detail"]), why);
+    }
   });
 
   it("is 202 and says what to do where the newcomer did not catch up", async () => {
@@ -259,7 +281,7 @@ describe("a change of members that is refused", () => {
       [await put(f, { voters: ["n1", "n9"] }), /n9 is not a member/],
       [await put(f, { voters: ["n1", { id: "n3", url: url(3) }] }), /n3 was removed/],
       [await post(f, { id: "n3", url: url(3) }), /n3 was removed/],
-      [await post(f, { id: "n4", url: url(2) }), /is n2's/],
+      [await post(f, { id: "n4", url: url(2) }), /same URL/],
     ] as const;
     for (const [response, why] of refusals) {
       const { detail } = await assertProblem(response, 400, "bad_request", "not_applied");

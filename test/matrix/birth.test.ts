@@ -3,7 +3,7 @@ import { describe, it } from "node:test";
 import assert from "node:assert/strict";
 import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { Cluster, eventually, setups } from "./harness/cluster.ts";
+import { Cluster, eventually, longSetups } from "./harness/cluster.ts";
 import { freePort, NodeProcess, temporaryDirectory } from "./harness/node-process.ts";
 
 function incarnationOf(node: NodeProcess): unknown {
@@ -16,7 +16,7 @@ function logged(node: NodeProcess, level: string): readonly string[] {
   return node.stderr.split("\n").filter((line) => line.includes(`"level":"${level}"`));
 }
 
-for (const { name, runtimes } of setups) {
+for (const { name, runtimes } of longSetups) {
   describe(`a cluster's birth (${name})`, () => {
     it("waits for all first members, says for whom, and then serves where it listened", async () => {
       await using cluster = await Cluster.layOut(runtimes, ["--request-timeout", "300ms"]);

@@ -3,7 +3,7 @@ import { describe, it } from "node:test";
 import assert from "node:assert/strict";
 import { rmSync } from "node:fs";
 import { join } from "node:path";
-import { Cluster, eventually, setups } from "./harness/cluster.ts";
+import { Cluster, eventually, longSetups } from "./harness/cluster.ts";
 import {
   type Ended,
   freePort,
@@ -42,7 +42,7 @@ function lastWords({ stderr }: Pick<Ended, "stderr"> | RunningProcess): string {
   return lines[0] ?? "";
 }
 
-for (const { name, runtimes } of setups) {
+for (const { name, runtimes } of longSetups) {
   describe(`a newcomer (${name})`, () => {
     it("waits until it is added, catches up and votes, and is gone for good once it is removed", async () => {
       await using cluster = await Cluster.start(runtimes);

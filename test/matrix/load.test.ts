@@ -7,7 +7,7 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { Cluster, eventually, setups } from "./harness/cluster.ts";
+import { Cluster, eventually, longSetups } from "./harness/cluster.ts";
 import { type NodeProcess, root, run } from "./harness/node-process.ts";
 
 const packages = ["hono", "undici", "typescript"] as const;
@@ -34,7 +34,7 @@ const files: readonly Stored[] = packages.flatMap((name) => {
     }));
 });
 
-for (const { name, runtimes } of setups) {
+for (const { name, runtimes } of longSetups) {
   describe(`loading real files (${name})`, () => {
     it("survives the leader's death while it runs, and then everybody's", async (t) => {
       assert.ok(files.length > FILES_MIN, `${files.length} files`);

@@ -5,7 +5,7 @@ import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { performance } from "node:perf_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
-import { Cluster, eventually, setups } from "./harness/cluster.ts";
+import { Cluster, eventually, longSetups } from "./harness/cluster.ts";
 import type { HttpAnswer } from "./harness/http-client.ts";
 import { put } from "./harness/kv.ts";
 import { Load } from "./harness/load.ts";
@@ -83,7 +83,7 @@ async function settle(
 }
 
 // On three runtimes at once: what one of them can't do shows here as well, and a run takes its time.
-for (const { name, runtimes } of setups.filter(({ name }) => name === "mixed")) {
+for (const { name, runtimes } of longSetups) {
   describe(`members (${name})`, () => {
     it("three become five, then another three without the leader, under load", async (t) => {
       await using cluster = await Cluster.start(runtimes);

@@ -5,7 +5,7 @@ import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { quantile, requestBytes, runLoad } from "../../bench/load.ts";
-import { Cluster, eventually, setups } from "./harness/cluster.ts";
+import { Cluster, eventually, longSetups } from "./harness/cluster.ts";
 import type { NodeProcess } from "./harness/node-process.ts";
 
 const PUTS = 100_000;
@@ -20,7 +20,7 @@ const RESIDENT_BYTES_MAX = 512 * MIB;
 const value = (n: number): Uint8Array =>
   new TextEncoder().encode(`value ${n} `.padEnd(VALUE_BYTES, "abcdefghijklmnopqrstuvwxyz"));
 
-for (const { name, runtimes } of setups) {
+for (const { name, runtimes } of longSetups) {
   describe(`a hundred thousand puts (${name})`, () => {
     it("leave a compacted log, bounded memory and what was put last", async (t) => {
       await using cluster = await Cluster.start(runtimes);

@@ -138,6 +138,30 @@ describe("members", () => {
     });
   });
 
+  it("replaces a dead member in one change, in the same role, and again it is so already", async () => {
+    await withCluster(3, async (cluster, leader, follower) => {
+      await cluster.join("n4");
+      await cluster.crash(follower.id);
+      const request = {
+        type: "replace",
+        id: "n4",
+        url: "http://n4",
+        replaces: follower.id,
+      } as const;
+      const { configuration, changing } = await leader.changeMembers(request, LONG_MS);
+      assert.equal(changing, false);
+      assert.deepEqual([configuration.voters.length, configuration.removed], [3, [follower.id]]);
+      assert.ok(configuration.voters.includes("n4"));
+      const before = leader.status().lastIndex;
+      await leader.changeMembers(request, LONG_MS);
+      assert.equal(leader.status().lastIndex, before);
+      const other = { ...request, id: "n5", url: "http://n5" };
+      assert.equal(await refusal(leader.changeMembers(other, LONG_MS)), "bad_request");
+      const stranger = { ...other, replaces: "n9" };
+      assert.equal(await refusal(leader.changeMembers(stranger, LONG_MS)), "not_found");
+    });
+  });
+
   it("whoever was removed is not removed twice, and who was never there is not found", async () => {
     await withCluster(3, async (_, leader, follower) => {
       await leader.changeMembers({ type: "remove", id: follower.id }, LONG_MS);

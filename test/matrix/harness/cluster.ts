@@ -24,6 +24,11 @@ export const setups: readonly Setup[] = allSetups.filter(({ name }) => {
   return chosen === undefined || chosen.split(",").includes(name);
 });
 
+/** For what lasts long: one cluster that has each runtime in it, unless `HOLDFAST_MATRIX` asks for others. */
+export const longSetups: readonly Setup[] = process.env["HOLDFAST_MATRIX"] === undefined
+  ? allSetups.filter(({ name }) => name === "mixed")
+  : setups;
+
 /** A node's `/v1/status`, the part that tests use. */
 export interface Status {
   readonly id: string;
