@@ -32,6 +32,15 @@ export function wanted({ voters, learners }: Membership, request: MemberRequest)
       if (voter) return { voters: [...without(voters, id), id], learners: others };
       return { voters, learners: voters.includes(id) ? learners : [...others, id] };
     }
+    case "replace": {
+      const { replaces } = request;
+      const others = { voters: without(voters, replaces), learners: without(learners, replaces) };
+      if (voters.includes(replaces)) {
+        return wanted(others, { ...request, type: "add", voter: true });
+      }
+      if (!learners.includes(replaces)) return others;
+      return wanted(others, { ...request, type: "add", voter: false });
+    }
     case "remove":
       return { voters: without(voters, request.id), learners: without(learners, request.id) };
     case "set":

@@ -75,6 +75,8 @@ export class Machine implements Endpoint {
   /** Its disk belongs to the cluster. */
   #formed: boolean;
   #owes = false;
+  /** The last write that its disk was told of is not there, or was hit: no reader can tell. */
+  #lastFrameHit = false;
 
   constructor(sim: Simulation, number: number, peers: ReadonlyMap<string, Endpoint>) {
     const { options, world, trace } = sim;
@@ -301,6 +303,9 @@ export class Machine implements Endpoint {
     const { segmentBytes } = this.#settings;
     const storage = await openDataDirectory(this.disk, directory, newborn, { segmentBytes });
     if (storage.cluster === null) await storage.enter(cluster);
+    if (this.#lastFrameHit && !oracles.log(this.id).admits(storage.recovered, storage.debt?.owes)) {
+      return this.#losesLastFrame();
+    }
     oracles.opened(this.id, this.disk.files());
     const known = { ...storage.newborn, ...(storage.cluster ?? cluster) };
     if (JSON.stringify(known) !== JSON.stringify({ ...newborn, ...cluster })) {
@@ -379,16 +384,21 @@ export class Machine implements Endpoint {
     const log = oracles.log(this.id);
     const outcome = await this.disk.judgeDamage();
     const found = outcome === "detected" ? null : await this.disk.peekLog();
-    const isLastFrame = outcome === "tailLost" ||
+    this.#lastFrameHit = outcome === "tailLost" ||
       (this.disk.writesSinceMisdirected !== null && this.disk.writesSinceMisdirected < 2);
-    if (found === null || log.admits(found) || !isLastFrame) {
+    if (found === null || log.admits(found) || !this.#lastFrameHit) {
       if (found !== null) probes.reached("damage found without loss");
       return true;
     }
-    probes.reached("the last frame decayed");
-    this.#ended("has lost its last write, and could not know");
-    this.lost = true;
+    this.#losesLastFrame();
     return false;
+  }
+
+  #losesLastFrame(): void {
+    this.#sim.probes.reached("the last frame decayed");
+    this.#ended("has lost its last write, and could not know");
+    this.disk.kill();
+    this.lost = true;
   }
 
   #observer(life: number): ReplicaObserver {

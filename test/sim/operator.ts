@@ -170,8 +170,8 @@ export class Operator {
       case "replace": {
         const id = this.#newcomer();
         if (id === null) return null;
-        const gone = this.#leaving(voters);
-        return named([...voters.filter((each) => each !== gone), id], learners);
+        const replaces = this.#leaving(random.chance(0.8) ? voters : [...voters, ...learners]);
+        return { type: "replace", id, url: urlOf(id), replaces };
       }
       case "set":
         return this.#set(voters, learners);
@@ -215,6 +215,7 @@ export class Operator {
     }
     this.#created++;
     const machine = this.#parts.enter();
+    machine.damageable = random.chance(0.25);
     machine.startLater(random.chance(0.7) ? random.below(200_000) : random.below(10 * second));
     return machine.id;
   }

@@ -87,15 +87,17 @@ export class WalModel {
     this.#entries.splice(0, count);
   }
 
-  /** Whether a log holds at least what the disk owes: the same, or more of what was begun. */
-  admits(log: RecoveredLog): boolean {
-    const last = log.entries.at(-1) ?? log.logStart;
+  /** Whether a log holds at least what the disk owes, or knows that it doesn't: the same, or more of what was begun. */
+  admits(
+    log: RecoveredLog,
+    end: Pick<Point, "index" | "term"> = log.entries.at(-1) ?? log.logStart,
+  ): boolean {
     const { hardState } = log;
     if (hardState.term > this.#hardState.term) return true;
     if (hardState.term < this.#hardState.term || hardState.vote !== this.#hardState.vote) {
       return false;
     }
-    return last.index >= this.last.index;
+    return end.index >= this.last.index || end.term > this.last.term;
   }
 
   /** What a new process found and mended, or still does. Null where term and vote are those that were promised. */
