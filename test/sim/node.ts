@@ -4,11 +4,12 @@ import { InvariantViolation } from "../../src/assert.ts";
 import { CorruptData, DataDirectoryRefused, DiskFailure } from "../../src/errors.ts";
 import { KvMachine } from "../../src/kv/machine.ts";
 import type { KvResult } from "../../src/kv/result.ts";
-import type { LogDebt, PeerHandler, ReplicaObserver } from "../../src/ports.ts";
+import type { PeerHandler, ReplicaObserver } from "../../src/ports.ts";
 import type { Configuration } from "../../src/raft/types.ts";
 import { Replica } from "../../src/replica.ts";
 import { statusText } from "../raft/notation.ts";
 import { clockRate, MachineClock } from "./clock.ts";
+import { Decay } from "./decay.ts";
 import { SimDisk } from "./disk.ts";
 import { type Endpoint, type Network, SimTransport } from "./network.ts";
 import type { Request, Response } from "./operation.ts";
@@ -68,15 +69,11 @@ export class Machine implements Endpoint {
   /** Bits of a snapshot were read wrong in this life. */
   #flipped = false;
   #led = false;
-  /** Bytes at rest are not what was written. */
-  #damaged = false;
+  readonly #decay: Decay;
   /** The disks that it has had. */
   #disks = 1;
   /** Its disk belongs to the cluster. */
   #formed: boolean;
-  #owes = false;
-  /** The last write that its disk was told of is not there, or was hit: no reader can tell. */
-  #lastFrameHit = false;
 
   constructor(sim: Simulation, number: number, peers: ReadonlyMap<string, Endpoint>) {
     const { options, world, trace } = sim;
@@ -91,10 +88,11 @@ export class Machine implements Endpoint {
     const random = new Random(options.seed, `disk ${this.id}`);
     const { syncMs, lyingDisk: lies } = options;
     this.disk = new SimDisk({ world, trace, random, owner: this, syncMs, lies });
+    this.#decay = new Decay(sim, this.id, this.disk);
     this.disk.onCrash = () => this.#crashedInCall();
     this.disk.onFault = (what) => {
       if (what.startsWith("a bit")) this.#flipped = true;
-      if (what.startsWith("a write")) this.#damaged = true;
+      if (what.startsWith("a write")) this.#decay.found = true;
       this.note(() => what);
     };
   }
@@ -106,12 +104,12 @@ export class Machine implements Endpoint {
 
   /** Whether it lacks what it once acknowledged, and therefore doesn't vote. */
   get owes(): boolean {
-    return this.#owes;
+    return this.#decay.owes;
   }
 
   /** Whether bytes at rest may not be what was written. */
   get damaged(): boolean {
-    return this.#damaged;
+    return this.#decay.found;
   }
 
   get replica(): Replica<KvResult> | null {
@@ -158,7 +156,7 @@ export class Machine implements Endpoint {
   /** Bits of the disk decay while no process runs. */
   damage(random: Random): void {
     const path = this.disk.damage(random);
-    this.#damaged = true;
+    this.#decay.found = true;
     this.note(() => `decays: ${path}`);
   }
 
@@ -264,13 +262,13 @@ export class Machine implements Endpoint {
     this.disk.kill();
     const refuses = error instanceof CorruptData || error instanceof DataDirectoryRefused ||
       (error instanceof InvariantViolation && starting);
-    if (refuses && this.#damaged) {
+    if (refuses && this.damaged) {
       probes.reached("start refused for damage");
       this.lost = true;
       return;
     }
     const isDisk = error instanceof DiskFailure &&
-      (this.disk.hurt || this.#flipped || this.#damaged);
+      (this.disk.hurt || this.#flipped || this.damaged);
     if (!isDisk && !(error instanceof CorruptData && this.#flipped)) {
       oracles.fail(`${this.id} ${starting ? "does not start" : "halts"}: ${String(error)}`);
     }
@@ -281,7 +279,7 @@ export class Machine implements Endpoint {
   async #open(life: number): Promise<void> {
     const { options, network, oracles, probes, world } = this.#sim;
     this.disk.restart();
-    if (this.#damaged && !(await this.#mayStart())) return;
+    if (this.damaged && !(await this.#decay.mayOpen())) return this.#losesLastFrame();
     const watch: Watch = {
       id: this.id,
       oracles,
@@ -303,9 +301,7 @@ export class Machine implements Endpoint {
     const { segmentBytes } = this.#settings;
     const storage = await openDataDirectory(this.disk, directory, newborn, { segmentBytes });
     if (storage.cluster === null) await storage.enter(cluster);
-    if (this.#lastFrameHit && !oracles.log(this.id).admits(storage.recovered, storage.debt?.owes)) {
-      return this.#losesLastFrame();
-    }
+    if (!this.#decay.mayGoOn(storage)) return this.#losesLastFrame();
     oracles.opened(this.id, this.disk.files());
     const known = { ...storage.newborn, ...(storage.cluster ?? cluster) };
     if (JSON.stringify(known) !== JSON.stringify({ ...newborn, ...cluster })) {
@@ -322,7 +318,7 @@ export class Machine implements Endpoint {
       wal: new WatchedWal(storage.wal, storage, watch),
       recovered: storage.recovered,
       snapshots,
-      debt: this.#debt(storage.debt, life),
+      debt: this.#decay.watched(storage.debt, watch),
       transport: new SimTransport(network, this, this.#peers, clock),
       clock,
       machine: new WatchedMachine(machine, snapshots, watch),
@@ -357,41 +353,6 @@ export class Machine implements Endpoint {
     // In an event of its own: other things that this one sets off draw, too.
     void replica.removed.then(() => world.atProcess(world.now, this, life, () => this.#removed()));
     replica.start();
-  }
-
-  /** What the disk lost, noticed when it is here again. */
-  #debt(debt: LogDebt | null, life: number): LogDebt | null {
-    this.#owes = debt !== null;
-    if (debt === null) return null;
-    const { oracles, probes } = this.#sim;
-    probes.reached("damage mended, to be repaired");
-    this.note(() => `owes ${debt.owes.index}@${debt.owes.term}`);
-    const settle = (): Promise<void> => {
-      if (life === this.life) {
-        this.#owes = false;
-        probes.reached("repaired from the peers");
-        oracles.log(this.id).repaired();
-        this.note(() => "is repaired");
-      }
-      return debt.settle();
-    };
-    return { ...debt, settle };
-  }
-
-  /** Whether a damaged disk may be used again. A loss that no reader could tell is the end of it. */
-  async #mayStart(): Promise<boolean> {
-    const { oracles, probes } = this.#sim;
-    const log = oracles.log(this.id);
-    const outcome = await this.disk.judgeDamage();
-    const found = outcome === "detected" ? null : await this.disk.peekLog();
-    this.#lastFrameHit = outcome === "tailLost" ||
-      (this.disk.writesSinceMisdirected !== null && this.disk.writesSinceMisdirected < 2);
-    if (found === null || log.admits(found) || !this.#lastFrameHit) {
-      if (found !== null) probes.reached("damage found without loss");
-      return true;
-    }
-    this.#losesLastFrame();
-    return false;
   }
 
   #losesLastFrame(): void {
