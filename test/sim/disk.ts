@@ -158,8 +158,9 @@ export class SimDisk implements FileSystem {
     return `${path} ${from}…${to}`;
   }
 
-  /** What a process would read back of the log; null where it would refuse. */
+  /** What a process would read back of the log; null where it would refuse, or where there is none yet. */
   async peekLog(): Promise<RecoveredLog | null> {
+    if (!this.#memory.paths().some((path) => path.startsWith("/data/wal/"))) return null;
     return (await recoverCopy(this.#memory))?.log.recovered() ?? null;
   }
 
