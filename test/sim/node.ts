@@ -396,6 +396,7 @@ export class Machine implements Endpoint {
     );
     oracles.becameLeader(this.id, term, {
       firstIndex: replica.status().firstIndex,
+      configuration: replica.status().configuration,
       crcAt: (index) => replica.entries(index, 1)[0]?.crc,
     });
     oracles.onElected(this.id);

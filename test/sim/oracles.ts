@@ -6,7 +6,7 @@ import type { KvResult } from "../../src/kv/result.ts";
 import type { Store } from "../../src/kv/store.ts";
 import type { Probes } from "./probes.ts";
 import { DiskDuties } from "./disk-bounds.ts";
-import { isQuorum, membersOf } from "./member-requests.ts";
+import { canonical, isQuorum, membersOf } from "./member-requests.ts";
 import { Memberships } from "./memberships.ts";
 import { Reference, stateHash } from "./reference.ts";
 import { WalModel } from "./wal-model.ts";
@@ -15,11 +15,16 @@ import { WalModel } from "./wal-model.ts";
 export interface LeaderLog {
   /** The first entry that it holds; those before were committed and are in its snapshot. */
   readonly firstIndex: number;
+  readonly configuration: Configuration;
   crcAt(index: number): number | undefined;
 }
 
-interface Committing {
-  status(): { readonly commit: number };
+interface Looked {
+  status(): {
+    readonly commit: number;
+    readonly lastIndex: number;
+    readonly configuration: Configuration;
+  };
 }
 
 /** Applied commands between two comparisons of the whole state. */
@@ -97,16 +102,27 @@ export class Oracles {
     }
   }
 
-  /** Looks at what these hold to be committed: who is alone tells nobody. */
-  look(machines: readonly { readonly id: string; readonly replica: Committing | null }[]): void {
+  /** Looks at what these hold to be committed, who is alone tells nobody; and at whom they take for members. */
+  look(machines: readonly { readonly id: string; readonly replica: Looked | null }[]): void {
     for (const { id, replica } of machines) {
-      if (replica !== null) this.memberships.committed(id, replica.status().commit);
+      if (replica === null) continue;
+      const { commit, lastIndex, configuration } = replica.status();
+      this.memberships.committed(id, commit);
+      const log = this.log(id);
+      if (log.writing === 0 && log.last.index === lastIndex) this.#goesBy(id, configuration);
     }
+  }
+
+  #goesBy(id: string, configuration: Configuration): void {
+    const expected = canonical(this.memberships.of(this.log(id), "runs"));
+    const found = canonical(configuration);
+    if (found !== expected) this.fail(`${id} goes by ${found}, and its log says ${expected}`);
   }
 
   becameLeader(id: string, term: number, log: LeaderLog): void {
     this.#leads(id, term);
     this.#isElected(id, term);
+    this.#goesBy(id, log.configuration);
     this.duties(id).led();
     this.onLeader(term);
     // A candidate that slept finds its votes when others have led and committed since: it needn't have that.
