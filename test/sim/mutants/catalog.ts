@@ -18,6 +18,7 @@ export const mutants: readonly Mutant[] = [
 
 /** Defects of `reliability.md` that can't be planted yet, and why. */
 export const waiting: readonly { readonly name: string; readonly why: string }[] = [
+  { name: "displaced-proposal-forgotten", why: "hundreds of seeds go by before one shows it" },
   { name: "idempotency-table-left-out", why: "the store has no idempotency table yet" },
   { name: "watcher-off-by-one", why: "the store has no watches yet" },
 ];

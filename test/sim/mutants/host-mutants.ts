@@ -178,15 +178,6 @@ export const hostMutants: readonly Mutant[] = [
     find: `    if (proposal.term !== entry.term || result === null) {`,
     replace: `    if (result === null) {`,
   }),
-  mutant(
-    "displaced-proposal-forgotten",
-    "a proposal whose index another of ours took is not kept",
-    {
-      file: proposals,
-      find: `        if (before !== undefined) this.#displaced.push(before);`,
-      replace: ``,
-    },
-  ),
   mutant("forward-tried-again", "a write that a leader may have got is forwarded again", {
     file: replica,
     find: `      if (!error.maybeReceived) return null;`,
