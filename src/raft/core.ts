@@ -131,6 +131,13 @@ export class Core {
   get isVoter(): boolean {
     return isVoter(this.configuration, this.id);
   }
+  /**
+   * Whether this node votes, or may have to campaign although it is about to leave: as long as that isn't committed,
+   * those who stay may need its vote, and its log may be ahead of theirs (thesis 4.2.2).
+   */
+  get mayLead(): boolean {
+    return this.isVoter || isVoter(this.configurationAt(this.commit), this.id);
+  }
 
   /** The configuration that the log up to `index` makes; `index` at the latest snapshot's or after it. */
   configurationAt(index: Index): Configuration {

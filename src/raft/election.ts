@@ -23,7 +23,7 @@ export function start(core: Core, now: Millis): void {
 
 /** When this node next wants to look for a leader's absence; Infinity where it never campaigns. */
 export function electionDeadline(core: Core): Millis {
-  return core.isVoter ? core.electionDue : Infinity;
+  return core.mayLead ? core.electionDue : Infinity;
 }
 
 /** The election timer has come: asks whether an election could be won, if this node may. */
@@ -63,7 +63,7 @@ function isLate(core: Core, due: Millis, now: Millis): boolean {
  */
 function mayCampaign(core: Core, now: Millis): boolean {
   if (core.owes !== null) return false;
-  return core.isVoter && !core.journal.resetting && !core.appliesMembership && !core.stalled(now);
+  return core.mayLead && !core.journal.resetting && !core.appliesMembership && !core.stalled(now);
 }
 
 function otherVoters(core: Core): readonly string[] {

@@ -180,8 +180,10 @@ export class Management<Result> {
     const { driver, leaderChange } = this.#of;
     for (;;) {
       const begun = this.#raft.commit >= index;
-      // Behind a snapshot the term is gone, and what was committed there is in the configuration.
-      if (begun && (this.#raft.termAt(index) ?? term) > term) {
+      // Behind a snapshot the entry's term is gone: in its own term it is ours, later it may be another leader's.
+      const found = this.#raft.termAt(index) ?? (this.#raft.term === term ? term : null);
+      if (begun && found === null) return { type: "unknown" };
+      if (begun && found !== term) {
         const detail = "leadership was lost before the change was replicated";
         return { type: "notApplied", reason: "no_leader", detail };
       }

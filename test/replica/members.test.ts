@@ -1,7 +1,7 @@
 /** Changing who takes part, on replicas that run: asked of any node, idempotent, and without a write lost. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { ChangeRefused } from "../../src/errors.ts";
+import { ChangeRefused, OutcomeUnknown } from "../../src/errors.ts";
 import type { KvResult } from "../../src/kv/result.ts";
 import type { MemberRequest } from "../../src/ports.ts";
 import type { Replica } from "../../src/replica.ts";
@@ -160,6 +160,32 @@ describe("members", () => {
       const stranger = { ...other, replaces: "n9" };
       assert.equal(await refusal(leader.changeMembers(stranger, LONG_MS)), "not_found");
     });
+  });
+
+  it("a change that was cut off with its leader is not called over behind another leader's snapshot", async () => {
+    await withCluster(3, async (cluster, deposed) => {
+      const others = cluster.followers(deposed.id);
+      for (const { id } of others) {
+        cluster.network.cut(deposed.id, id);
+        cluster.network.cut(id, deposed.id);
+      }
+      const change = deposed.changeMembers({ type: "remove", id: others[0]?.id ?? "" }, LONG_MS);
+      const fate = change.then(() => null, (reason: unknown) => reason);
+      await until(
+        "another leads",
+        () => others.some(({ id }) => id === others[0]?.status().leader),
+      );
+      const { leader } = others[0]?.status() ?? {};
+      for (let i = 0; i < 30; i++) {
+        await cluster.replica(leader ?? "").propose(put(`k${i}`, "v"), LONG_MS);
+      }
+      for (const { id } of others) {
+        cluster.network.heal(deposed.id, id);
+        cluster.network.heal(id, deposed.id);
+      }
+      assert.ok(await fate instanceof OutcomeUnknown, String(await fate));
+      assert.equal(deposed.members().configuration.voters.length, 3);
+    }, { snapshotEntries: 5, trailingEntries: 0 });
   });
 
   it("whoever was removed is not removed twice, and who was never there is not found", async () => {

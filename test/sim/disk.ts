@@ -85,15 +85,26 @@ export class SimDisk implements FileSystem {
   onFault: (what: string) => void = () => {};
   /** Frames and headers written to the log since one was misdirected; null where none was. */
   writesSinceMisdirected: number | null = null;
-  readonly #memory: MemoryFileSystem;
+  #memory: MemoryFileSystem;
   readonly #parts: DiskParts;
   #damaged: Damage | null = null;
   #hurt = false;
 
   constructor(parts: DiskParts) {
     this.#parts = parts;
-    this.#memory = new MemoryFileSystem({ random: parts.random.next });
-    this.#memory.intercept = (call) => this.#intercept(call);
+    this.#memory = this.#empty();
+  }
+
+  #empty(): MemoryFileSystem {
+    const memory = new MemoryFileSystem({ random: this.#parts.random.next });
+    memory.intercept = (call) => this.#intercept(call);
+    return memory;
+  }
+
+  /** Another disk in its place, no process being up. */
+  wipe(): void {
+    this.#memory = this.#empty();
+    this.#damaged = null;
   }
 
   get calls(): number {
@@ -147,8 +158,9 @@ export class SimDisk implements FileSystem {
     return `${path} ${from}…${to}`;
   }
 
-  /** What a process would read back of the log; null where it would refuse. */
+  /** What a process would read back of the log; null where it would refuse, or where there is none yet. */
   async peekLog(): Promise<RecoveredLog | null> {
+    if (!this.#memory.paths().some((path) => path.startsWith("/data/wal/"))) return null;
     return (await recoverCopy(this.#memory))?.log.recovered() ?? null;
   }
 

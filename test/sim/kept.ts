@@ -27,22 +27,40 @@ export const keptSeeds: readonly KeptSeed[] = [
     defect: "short-suspensions-unnoticed",
   },
   {
-    seed: 155n,
+    seed: 197n,
     seconds: 60,
     found: "a flipped bit in identity.json made another first configuration",
     defect: "identity-unchecked",
   },
   {
-    seed: 14n,
+    seed: 60n,
     seconds: 60,
     found: "the age told was that of a snapshot still on its way into the state",
     defect: "fresh-as-of-acceptance",
   },
   {
-    seed: 11n,
+    seed: 82n,
     seconds: 60,
     found: "a received snapshot whose sync failed was synced again and believed",
     defect: "received-snapshot-unsynced",
+  },
+  {
+    seed: 10n,
+    seconds: 60,
+    found: "members that were cut from the log stayed members",
+    defect: "change-kept-over-a-cut",
+  },
+  {
+    seed: 57n,
+    seconds: 60,
+    found: "a change that was cut from the log was called over",
+    defect: "lost-change-is-over",
+  },
+  {
+    seed: 59n,
+    seconds: 60,
+    found: "a voter came back with an empty disk, and voted",
+    defect: "another-life-is-bound",
   },
   {
     seed: 943n,

@@ -82,10 +82,11 @@ function isBroken({ failure }: Catch): boolean {
 /** What caught a defect, without the particulars of the run. */
 function oracleOf(failure: string): string {
   const line = failure.split("\n")[0] ?? "";
-  const plain = line.replaceAll(/\[\{.*?\}\]|"[^"]*"/g, "…").replaceAll(/\bn\d\b/g, "n").replaceAll(
-    /\d+(\.\d+)?/g,
-    "#",
-  );
+  const plain = line.replaceAll(/\[\{.*?\}\]|"[^"]*"/g, "…").replaceAll(/\bn\d+\b/g, "n")
+    .replaceAll(
+      /\d+(\.\d+)?/g,
+      "#",
+    );
   return plain.length > 110 ? `${plain.slice(0, 109)}…` : plain;
 }
 

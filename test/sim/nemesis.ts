@@ -2,19 +2,14 @@
 import type { Network } from "./network.ts";
 import { beginDiskFault, type DiskFaultKind, diskFaultKinds, endDiskFault } from "./disk-faults.ts";
 import type { Machine } from "./node.ts";
-import { type FaultKind, faultKinds, type SimOptions } from "./options.ts";
-import type { Probes } from "./probes.ts";
+import { Operator, type OperatorParts } from "./operator.ts";
+import { type FaultKind, faultKinds } from "./options.ts";
 import { Random } from "./random.ts";
 import { usurp, type UsurperMeans } from "./usurpers.ts";
 import { clientEnd } from "./workload.ts";
-import type { World } from "./world.ts";
 
-export interface NemesisParts {
-  readonly options: SimOptions;
-  readonly world: World;
+export interface NemesisParts extends Omit<OperatorParts, "cutAll"> {
   readonly network: Network;
-  readonly machines: readonly Machine[];
-  readonly probes: Probes;
 }
 
 const second = 1_000_000;
@@ -32,10 +27,22 @@ export class Nemesis {
     suspend: (machine, us, random) => void this.#pause(machine, us, "clockStands", random),
     later: (us, act) => this.#later(us, act),
   };
+  readonly #operator: Operator;
   #stopped = false;
 
   constructor(parts: NemesisParts) {
     this.#parts = parts;
+    const { options, world, oracles, probes, machines } = parts;
+    this.#operator = new Operator({
+      options,
+      world,
+      oracles,
+      probes,
+      machines,
+      enter: () => parts.enter(),
+      newId: () => parts.newId(),
+      cutAll: (pairs, us) => this.#cutAll(pairs, us),
+    });
   }
 
   start(): void {
@@ -44,6 +51,7 @@ export class Nemesis {
       if (options.faults.has(kind)) this.#wait(kind, new Random(options.seed, `nemesis ${kind}`));
     }
     if (options.faults.has("regicide")) this.#huntLeaders();
+    if (options.faults.has("members")) this.#operator.start();
   }
 
   /** No fault begins any more, and all that can be mended is. */
@@ -51,6 +59,8 @@ export class Nemesis {
     this.#stopped = true;
     for (const mend of [...this.#mends]) mend();
     this.#parts.network.unclog();
+    this.#parts.network.isCalm = true;
+    this.#operator.stop();
     for (const machine of this.#parts.machines) {
       for (const kind of diskFaultKinds) endDiskFault(kind, machine);
       machine.disk.crashAfterCalls = Infinity;
@@ -84,13 +94,12 @@ export class Nemesis {
     const random = new Random(options.seed, "nemesis regicide");
     const share = random.pick([0.1, 0.3, 0.6]);
     const laterUs = random.pick([0, 0, 1000, 20_000, 200_000]);
-    for (const machine of machines) {
-      machine.onElected = () => {
-        if (this.#stopped || !random.chance(share)) return;
-        this.#befell("regicide");
-        this.#later(random.below(laterUs + 1), () => this.#fell(machine, random));
-      };
-    }
+    this.#parts.oracles.onElected = (id) => {
+      const machine = machines.find((each) => each.id === id);
+      if (machine === undefined || this.#stopped || !random.chance(share)) return;
+      this.#befell("regicide");
+      this.#later(random.below(laterUs + 1), () => this.#fell(machine, random));
+    };
   }
 
   #fellLeader(random: Random): boolean {
@@ -166,7 +175,10 @@ export class Nemesis {
       case "delay":
       case "drift":
       case "otherSettings":
+      case "members":
         return false;
+      case "wipes":
+        return this.#wipe(random);
     }
   }
 
@@ -322,12 +334,31 @@ export class Nemesis {
   }
 
   #damage(random: Random): boolean {
-    const victims = this.#parts.machines.filter((machine) => machine.damageable && !machine.lost);
+    const victims = this.#parts.machines.filter((machine) =>
+      machine.damageable && !machine.lost && !machine.wiped
+    );
     if (victims.length === 0) return false;
     const machine = random.pick(victims);
     machine.end(random.pick(["power", "signal"]));
     const times = random.pick([1, 1, 3]);
     for (let i = 0; i < times; i++) machine.damage(random);
+    machine.startLater(random.whole(1000, second));
+    return true;
+  }
+
+  /** A voter's, where others are left to come to decisions, and to let a successor in. */
+  #wipe(random: Random): boolean {
+    const { machines, options, oracles } = this.#parts;
+    if (!options.faults.has("members")) return false;
+    const { memberships } = oracles;
+    const { voters } = memberships.last.configuration;
+    const unreliable = (id: string): boolean => this.#operator.isUnreliable(id);
+    const victims = machines.filter(({ id, lost, wiped }) =>
+      !lost && !wiped && voters.includes(id) && memberships.maySpare(id, unreliable)
+    );
+    if (victims.length === 0) return false;
+    const machine = random.pick(victims);
+    machine.wipe();
     machine.startLater(random.whole(1000, second));
     return true;
   }

@@ -59,6 +59,8 @@ export class Network {
   onArrive: (message: Message) => void = () => {};
   /** And of each request, how many milliseconds its sender waits for the reply, lost or not. */
   onWait: (from: string, to: string, timeoutMs: number) => void = () => {};
+  /** Nobody changes the cluster any more: what was asked for before and is still on its way is refused. */
+  isCalm = false;
   readonly world: World;
   readonly trace: Trace;
   readonly probes: Probes;
@@ -220,6 +222,7 @@ export class SimTransport implements Transport {
   async manage(to: string, request: ManageRequest, timeoutMs: number): Promise<ManageReply> {
     const body = wire.encodeManage({ request, timeoutMs: Math.max(0, timeoutMs) });
     const bytes = await this.#call(to, timeoutMs, "once", body, async (handler) => {
+      if (this.#network.isCalm) throw new Error("nobody is to manage the cluster any more");
       const call = wire.decodeManage(body, wireLimits);
       return wire.encodeManageReply(await handler.managed(call.request, call.timeoutMs));
     });

@@ -4,10 +4,12 @@ import { InvariantViolation } from "../../src/assert.ts";
 import { CorruptData, DataDirectoryRefused, DiskFailure } from "../../src/errors.ts";
 import { KvMachine } from "../../src/kv/machine.ts";
 import type { KvResult } from "../../src/kv/result.ts";
-import type { LogDebt, PeerHandler, ReplicaObserver } from "../../src/ports.ts";
+import type { PeerHandler, ReplicaObserver } from "../../src/ports.ts";
+import type { Configuration } from "../../src/raft/types.ts";
 import { Replica } from "../../src/replica.ts";
 import { statusText } from "../raft/notation.ts";
 import { clockRate, MachineClock } from "./clock.ts";
+import { Decay } from "./decay.ts";
 import { SimDisk } from "./disk.ts";
 import { type Endpoint, type Network, SimTransport } from "./network.ts";
 import type { Request, Response } from "./operation.ts";
@@ -15,7 +17,7 @@ import { drawSettings, type Settings, type SimOptions } from "./options.ts";
 import type { Oracles } from "./oracles.ts";
 import type { Probes } from "./probes.ts";
 import { Random } from "./random.ts";
-import { replicaOptions } from "./replica-options.ts";
+import { incarnationOf, replicaOptions } from "./replica-options.ts";
 import { serve, type Server } from "./server.ts";
 import type { Trace } from "./trace.ts";
 import { type Watch, WatchedMachine, WatchedSnapshots, WatchedWal } from "./watched.ts";
@@ -29,6 +31,7 @@ export interface Simulation {
   readonly trace: Trace;
   readonly probes: Probes;
   readonly oracles: Oracles;
+  readonly birth: Configuration;
 }
 
 const directory = "/data";
@@ -48,8 +51,13 @@ export class Machine implements Endpoint {
   lost = false;
   /** Its disk may be damaged: a minority's, so that a clean majority keeps every entry. */
   damageable = false;
-  /** It was elected. */
-  onElected: () => void = () => {};
+  /** Its disk was emptied: it never is again who it was. */
+  wiped = false;
+  /** A process runs that belongs to no cluster, and asks for one. */
+  waits = false;
+  /** It has left the cluster, and the world. */
+  gone = false;
+  onGone: () => void = () => {};
   /** It tells a client that asks now how old its state is, which is at `revision`. */
   onAge: (revision: number, stalenessMs: number) => void = () => {};
   readonly #sim: Simulation;
@@ -61,9 +69,11 @@ export class Machine implements Endpoint {
   /** Bits of a snapshot were read wrong in this life. */
   #flipped = false;
   #led = false;
-  /** Bytes at rest are not what was written. */
-  #damaged = false;
-  #owes = false;
+  readonly #decay: Decay;
+  /** The disks that it has had. */
+  #disks = 1;
+  /** Its disk belongs to the cluster. */
+  #formed: boolean;
 
   constructor(sim: Simulation, number: number, peers: ReadonlyMap<string, Endpoint>) {
     const { options, world, trace } = sim;
@@ -73,14 +83,16 @@ export class Machine implements Endpoint {
     this.#peers = peers;
     this.#random = new Random(options.seed, `node ${this.id}`);
     this.#settings = options.settings;
+    this.#formed = sim.birth.voters.includes(this.id);
     this.clock = new MachineClock(world, clockRate(options, number), this.#random.below(1_000_000));
     const random = new Random(options.seed, `disk ${this.id}`);
     const { syncMs, lyingDisk: lies } = options;
     this.disk = new SimDisk({ world, trace, random, owner: this, syncMs, lies });
+    this.#decay = new Decay(sim, this.id, this.disk);
     this.disk.onCrash = () => this.#crashedInCall();
     this.disk.onFault = (what) => {
       if (what.startsWith("a bit")) this.#flipped = true;
-      if (what.startsWith("a write")) this.#damaged = true;
+      if (what.startsWith("a write")) this.#decay.found = true;
       this.note(() => what);
     };
   }
@@ -92,12 +104,12 @@ export class Machine implements Endpoint {
 
   /** Whether it lacks what it once acknowledged, and therefore doesn't vote. */
   get owes(): boolean {
-    return this.#owes;
+    return this.#decay.owes;
   }
 
   /** Whether bytes at rest may not be what was written. */
   get damaged(): boolean {
-    return this.#damaged;
+    return this.#decay.found;
   }
 
   get replica(): Replica<KvResult> | null {
@@ -119,6 +131,10 @@ export class Machine implements Endpoint {
 
   start(): void {
     if (this.lost || this.up) return;
+    if (!this.#formed) {
+      this.waits = true;
+      return;
+    }
     const life = ++this.life;
     this.#state = "starting";
     this.#flipped = false;
@@ -140,8 +156,55 @@ export class Machine implements Endpoint {
   /** Bits of the disk decay while no process runs. */
   damage(random: Random): void {
     const path = this.disk.damage(random);
-    this.#damaged = true;
+    this.#decay.found = true;
     this.note(() => `decays: ${path}`);
+  }
+
+  /** Its disk is lost, and there is an empty one in its place. */
+  wipe(): void {
+    this.end("power");
+    this.note(() => "has an empty disk from now on");
+    this.disk.wipe();
+    this.#disks++;
+    this.#formed = false;
+    this.wiped = true;
+  }
+
+  /** Names the life of its disk. */
+  get incarnation(): string {
+    return incarnationOf(this.#disks);
+  }
+
+  /** Somebody answers, in the name of a cluster of this configuration, who waits with this life of its disk. */
+  greeted(incarnation: string, { incarnations = {}, removed = [] }: Configuration): void {
+    if (!this.waits || incarnation !== this.incarnation) return;
+    if (removed.includes(this.id)) return this.#leave();
+    if (incarnations[this.id] !== incarnation) {
+      if (this.wiped) this.#sim.probes.reached("node with an emptied disk told to stay out");
+      return;
+    }
+    this.#sim.probes.reached("newcomer let in");
+    this.waits = false;
+    this.#formed = true;
+    this.start();
+  }
+
+  #leave(): void {
+    if (this.gone) return;
+    this.note(() => "leaves for good");
+    this.waits = false;
+    this.lost = true;
+    this.gone = true;
+    this.onGone();
+  }
+
+  /** Its own log says that it is a member no more. */
+  #removed(): void {
+    this.#sim.probes.reached("removed node stopped");
+    const leave = (): void => {
+      if (!this.up) this.#leave();
+    };
+    void this.stop().then(leave, leave);
   }
 
   /** Ends as on SIGTERM: hands leadership over, closes the log. */
@@ -199,13 +262,13 @@ export class Machine implements Endpoint {
     this.disk.kill();
     const refuses = error instanceof CorruptData || error instanceof DataDirectoryRefused ||
       (error instanceof InvariantViolation && starting);
-    if (refuses && this.#damaged) {
+    if (refuses && this.damaged) {
       probes.reached("start refused for damage");
       this.lost = true;
       return;
     }
     const isDisk = error instanceof DiskFailure &&
-      (this.disk.hurt || this.#flipped || this.#damaged);
+      (this.disk.hurt || this.#flipped || this.damaged);
     if (!isDisk && !(error instanceof CorruptData && this.#flipped)) {
       oracles.fail(`${this.id} ${starting ? "does not start" : "halts"}: ${String(error)}`);
     }
@@ -216,7 +279,7 @@ export class Machine implements Endpoint {
   async #open(life: number): Promise<void> {
     const { options, network, oracles, probes, world } = this.#sim;
     this.disk.restart();
-    if (this.#damaged && !(await this.#mayStart())) return;
+    if (this.damaged && !(await this.#decay.mayOpen())) return this.#losesLastFrame();
     const watch: Watch = {
       id: this.id,
       oracles,
@@ -230,14 +293,15 @@ export class Machine implements Endpoint {
       this.#settings = drawSettings(this.#random);
     }
     const clock = this.clock.of(this);
-    const newborn = { id: this.id, incarnation: "1" };
+    const newborn = { id: this.id, incarnation: this.incarnation };
     const cluster = {
       clusterId: "sim",
-      birth: { voters: [...this.#peers.keys()], outgoing: [], learners: [], urls: {} },
+      birth: this.#sim.birth,
     };
     const { segmentBytes } = this.#settings;
     const storage = await openDataDirectory(this.disk, directory, newborn, { segmentBytes });
     if (storage.cluster === null) await storage.enter(cluster);
+    if (!this.#decay.mayGoOn(storage)) return this.#losesLastFrame();
     oracles.opened(this.id, this.disk.files());
     const known = { ...storage.newborn, ...(storage.cluster ?? cluster) };
     if (JSON.stringify(known) !== JSON.stringify({ ...newborn, ...cluster })) {
@@ -248,13 +312,13 @@ export class Machine implements Endpoint {
     const replica = await Replica.open<KvResult>({
       options: replicaOptions(options, this.#settings, {
         id: this.id,
-        members: [...this.#peers.keys()],
+        birth: this.#sim.birth,
         random: this.#random.next,
       }),
       wal: new WatchedWal(storage.wal, storage, watch),
       recovered: storage.recovered,
       snapshots,
-      debt: this.#debt(storage.debt, life),
+      debt: this.#decay.watched(storage.debt, watch),
       transport: new SimTransport(network, this, this.#peers, clock),
       clock,
       machine: new WatchedMachine(machine, snapshots, watch),
@@ -262,6 +326,13 @@ export class Machine implements Endpoint {
       observer: this.#observer(life),
     });
     if (life !== this.life) return;
+    const status = replica.status();
+    if (oracles.memberships.at(status.commit).configuration.removed?.includes(this.id) === true) {
+      probes.reached("removed node refused to start");
+      this.#ended("has been removed");
+      this.disk.kill();
+      return this.#leave();
+    }
     this.#state = "running";
     this.handler = replica;
     this.#server = {
@@ -275,49 +346,20 @@ export class Machine implements Endpoint {
         if (life === this.life) oracles.fail(`${this.id} answers a client with ${String(error)}`);
       },
     };
-    const status = replica.status();
     this.note(() => `recovered ${statusText(status)}`);
     void replica.halted.then((error) => {
       if (life === this.life) this.#exited(error);
     });
+    // In an event of its own: other things that this one sets off draw, too.
+    void replica.removed.then(() => world.atProcess(world.now, this, life, () => this.#removed()));
     replica.start();
   }
 
-  /** What the disk lost, noticed when it is here again. */
-  #debt(debt: LogDebt | null, life: number): LogDebt | null {
-    this.#owes = debt !== null;
-    if (debt === null) return null;
-    const { oracles, probes } = this.#sim;
-    probes.reached("damage mended, to be repaired");
-    this.note(() => `owes ${debt.owes.index}@${debt.owes.term}`);
-    const settle = (): Promise<void> => {
-      if (life === this.life) {
-        this.#owes = false;
-        probes.reached("repaired from the peers");
-        oracles.log(this.id).repaired();
-        this.note(() => "is repaired");
-      }
-      return debt.settle();
-    };
-    return { ...debt, settle };
-  }
-
-  /** Whether a damaged disk may be used again. A loss that no reader could tell is the end of it. */
-  async #mayStart(): Promise<boolean> {
-    const { oracles, probes } = this.#sim;
-    const log = oracles.log(this.id);
-    const outcome = await this.disk.judgeDamage();
-    const found = outcome === "detected" ? null : await this.disk.peekLog();
-    const isLastFrame = outcome === "tailLost" ||
-      (this.disk.writesSinceMisdirected !== null && this.disk.writesSinceMisdirected < 2);
-    if (found === null || log.admits(found) || !isLastFrame) {
-      if (found !== null) probes.reached("damage found without loss");
-      return true;
-    }
-    probes.reached("the last frame decayed");
+  #losesLastFrame(): void {
+    this.#sim.probes.reached("the last frame decayed");
     this.#ended("has lost its last write, and could not know");
+    this.disk.kill();
     this.lost = true;
-    return false;
   }
 
   #observer(life: number): ReplicaObserver {
@@ -354,8 +396,9 @@ export class Machine implements Endpoint {
     );
     oracles.becameLeader(this.id, term, {
       firstIndex: replica.status().firstIndex,
+      configuration: replica.status().configuration,
       crcAt: (index) => replica.entries(index, 1)[0]?.crc,
     });
-    this.onElected();
+    oracles.onElected(this.id);
   }
 }

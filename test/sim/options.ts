@@ -29,7 +29,11 @@ export const faultKinds = [
   "transfers",
   "stops",
   "otherSettings",
+  "members",
+  "wipes",
 ] as const;
+/** Whatever else there is, also where few kinds are strong together. */
+const anywhere: readonly FaultKind[] = ["members", "wipes"];
 export type FaultKind = (typeof faultKinds)[number];
 
 /** How a node is set up; drawn anew at a restart where there are `otherSettings`. */
@@ -171,9 +175,10 @@ const focuses: readonly (readonly FaultKind[])[] = [
 function drawFaults(seed: bigint): readonly FaultKind[] {
   const random = new Random(seed, "faults");
   if (random.chance(1 / 16)) return [];
-  if (random.chance(1 / 4)) return random.pick(focuses);
-  const share = random.pick([0.1, 0.3, 0.3, 0.5, 0.8]);
-  return faultKinds.filter((kind) => new Random(seed, `fault ${kind}`).chance(share));
+  const of = (kinds: readonly FaultKind[], share: number): readonly FaultKind[] =>
+    kinds.filter((kind) => new Random(seed, `fault ${kind}`).chance(share));
+  if (random.chance(1 / 4)) return [...random.pick(focuses), ...of(anywhere, 0.4)];
+  return of(faultKinds, random.pick([0.1, 0.3, 0.3, 0.5, 0.8]));
 }
 
 export function drawSettings(random: Random): Settings {

@@ -1,11 +1,13 @@
 /** What must hold at every step of every run. The first thing that doesn't ends the run. */
 import type { RecoveredLog, WalWrite } from "../../src/ports.ts";
 import type { Message } from "../../src/raft/message.ts";
-import type { Entry } from "../../src/raft/types.ts";
+import type { Configuration, Entry, SnapshotMeta } from "../../src/raft/types.ts";
 import type { KvResult } from "../../src/kv/result.ts";
 import type { Store } from "../../src/kv/store.ts";
 import type { Probes } from "./probes.ts";
 import { DiskDuties } from "./disk-bounds.ts";
+import { canonical, isQuorum, membersOf } from "./member-requests.ts";
+import { Memberships } from "./memberships.ts";
 import { Reference, stateHash } from "./reference.ts";
 import { WalModel } from "./wal-model.ts";
 
@@ -13,7 +15,16 @@ import { WalModel } from "./wal-model.ts";
 export interface LeaderLog {
   /** The first entry that it holds; those before were committed and are in its snapshot. */
   readonly firstIndex: number;
+  readonly configuration: Configuration;
   crcAt(index: number): number | undefined;
+}
+
+interface Looked {
+  status(): {
+    readonly commit: number;
+    readonly lastIndex: number;
+    readonly configuration: Configuration;
+  };
 }
 
 /** Applied commands between two comparisons of the whole state. */
@@ -27,7 +38,9 @@ export class Oracles {
   isRefused: (operation: number) => boolean = () => false;
   /** Called when a term has a leader. */
   onLeader: (term: number) => void = () => {};
-  readonly #ids: readonly string[];
+  /** Called when that has been judged. */
+  onElected: (id: string) => void = () => {};
+  readonly memberships: Memberships;
   readonly #logs = new Map<string, WalModel>();
   readonly #duties = new Map<string, DiskDuties>();
   readonly #leaders = new Map<number, string>();
@@ -41,14 +54,17 @@ export class Oracles {
   readonly #probes: Probes;
   readonly #now: () => number;
 
-  constructor(ids: readonly string[], probes: Probes, now: () => number) {
-    this.#ids = ids;
+  constructor(birth: Configuration, probes: Probes, now: () => number) {
     this.#probes = probes;
     this.#now = now;
-    for (const id of ids) {
-      this.#logs.set(id, new WalModel());
-      this.#duties.set(id, new DiskDuties());
-    }
+    const fail = (what: string): void => this.fail(what);
+    this.memberships = new Memberships({ birth, logs: this.#logs, probes, fail });
+  }
+
+  /** There is one more node. */
+  entered(id: string): void {
+    this.#logs.set(id, new WalModel());
+    this.#duties.set(id, new DiskDuties());
   }
 
   fail(what: string): void {
@@ -60,8 +76,14 @@ export class Oracles {
     const { from, term } = message;
     switch (message.type) {
       case "append":
+        this.memberships.committed(from, message.commit);
+        return this.#leads(from, term);
       case "heartbeat":
+        this.memberships.committed(from, message.leaderCommit);
+        return this.#leads(from, term);
       case "installSnapshot":
+        this.memberships.snapshot(from, message.meta);
+        return this.#leads(from, term);
       case "timeoutNow":
         return this.#leads(from, term);
       case "vote":
@@ -80,13 +102,32 @@ export class Oracles {
     }
   }
 
+  /** Looks at what these hold to be committed, who is alone tells nobody; and at whom they take for members. */
+  look(machines: readonly { readonly id: string; readonly replica: Looked | null }[]): void {
+    for (const { id, replica } of machines) {
+      if (replica === null) continue;
+      const { commit, lastIndex, configuration } = replica.status();
+      this.memberships.committed(id, commit);
+      const log = this.log(id);
+      if (log.writing === 0 && log.last.index === lastIndex) this.#goesBy(id, configuration);
+    }
+  }
+
+  #goesBy(id: string, configuration: Configuration): void {
+    const expected = canonical(this.memberships.of(this.log(id), "runs"));
+    const found = canonical(configuration);
+    if (found !== expected) this.fail(`${id} goes by ${found}, and its log says ${expected}`);
+  }
+
   becameLeader(id: string, term: number, log: LeaderLog): void {
     this.#leads(id, term);
     this.#isElected(id, term);
+    this.#goesBy(id, log.configuration);
     this.duties(id).led();
     this.onLeader(term);
     // A candidate that slept finds its votes when others have led and committed since: it needn't have that.
     if (term <= this.#committedBy) return;
+    if (this.memberships.removed.has(id)) this.fail(`${id} leads term ${term}, and was removed`);
     const { index, crc } = this.reference.last;
     if (index < log.firstIndex) return;
     const own = log.crcAt(index);
@@ -109,7 +150,10 @@ export class Oracles {
     }
     if (write.truncateFrom !== null) this.#probes.reached("uncommitted entries cut");
     if (write.reset !== null) this.#probes.reached("log reset by a snapshot");
-    this.log(id).begun(write);
+    const log = this.log(id);
+    log.begun(write);
+    this.memberships.begun(id, log, write.entries);
+    if (write.hardState !== null) this.memberships.committed(id, write.hardState.commit);
   }
 
   log(id: string): WalModel {
@@ -159,6 +203,7 @@ export class Oracles {
     if (!this.log(id).holds(entry.index, entry.crc)) {
       this.fail(`${id} applied ${entry.index}@${entry.term}, which its own disk doesn't hold`);
     }
+    this.memberships.committed(id, entry.index);
     if (isNew) {
       this.#committedBy = this.#latestTerm;
       this.#checkCommitted(id, entry);
@@ -167,24 +212,44 @@ export class Oracles {
   }
 
   /**
-   * What is applied first has to be committed for good: on a majority's disks, and whoever lacks it must be unable to
+   * What is applied first has to be committed for good: on a quorum's disks, and whoever lacks it must be unable to
    * win an election from what the disks hold (leader completeness, thesis 3.6.3).
    */
   #checkCommitted(id: string, { index, term, crc }: Entry): void {
-    const logs = this.#ids.map((each) => ({ id: each, log: this.log(each) }));
-    const lacking = logs.filter(({ log }) => !log.holds(index, crc));
-    if (2 * lacking.length >= this.#ids.length) {
-      const names = lacking.map((each) => each.id).join();
+    const lacking = [...this.#logs].filter(([, log]) => !log.holds(index, crc));
+    const has = (each: string): boolean => this.#logs.get(each)?.holds(index, crc) === true;
+    if (!this.#counted(index, crc).some((configuration) => isQuorum(configuration, has))) {
+      const names = lacking.map(([each]) => each).join();
       this.fail(`${id} applied ${index}@${term}, which is not on the disks of ${names}`);
     }
-    for (const { id: candidate, log } of lacking) {
-      const voters = logs.filter((each) => !each.log.isAheadOf(log));
-      if (2 * voters.length <= this.#ids.length) continue;
-      const names = voters.map((voter) => voter.id).join();
+    for (const [candidate, log] of lacking) {
+      const configuration = this.memberships.of(log, "restarts");
+      const { voters, outgoing } = configuration;
+      if (!voters.includes(candidate) && !outgoing.includes(candidate)) continue;
+      const grants = (voter: string): boolean => this.#logs.get(voter)?.isAheadOf(log) === false;
+      if (!isQuorum(configuration, grants)) continue;
+      const names = membersOf(configuration).filter(grants).join();
       this.fail(
         `${id} applied ${index}@${term}; ${candidate} lacks it and may be elected by ${names}`,
       );
     }
+  }
+
+  /** What a leader may have counted an entry by: the configuration as of it, or one that stands behind it. */
+  #counted(index: number, crc: number): readonly Configuration[] {
+    const later = [...this.#logs.values()].filter((log) =>
+      (log.begunSeats.at(-1)?.index ?? 0) > index && log.holds(index, crc)
+    );
+    return [
+      this.memberships.at(index).configuration,
+      ...later.map((log) => this.memberships.of(log, "runs")),
+    ];
+  }
+
+  /** A snapshot of a node's own state is taken. */
+  snapshot(id: string, meta: SnapshotMeta): void {
+    this.memberships.committed(id, meta.index);
+    this.memberships.snapshot(id, meta);
   }
 
   /** A replica applied up to `index`; looked at now and then. */
@@ -210,11 +275,12 @@ export class Oracles {
     this.#voters.set(name, voters.add(voter));
   }
 
-  /** By a majority's votes in this very term, its own among them: two leaders of a term are rarer than one too few. */
+  /** By a quorum's votes in this very term, its own among them: two leaders of a term are rarer than one too few. */
   #isElected(id: string, term: number): void {
     this.#promised(id, term, id);
     const voters = new Set(this.#voters.get(`${id}@${term}`)).add(id);
-    if (2 * voters.size > this.#ids.length) return;
+    const configuration = this.memberships.of(this.log(id), "runs");
+    if (isQuorum(configuration, (each) => voters.has(each))) return;
     this.fail(`${id} leads term ${term} by the votes of ${[...voters].join()} alone`);
   }
 

@@ -49,10 +49,35 @@ const happenings = [
   "liveness phase with a node frozen in a pause",
   "history too long to search",
   "liveness phase with a node whose damage was harmless",
+  "liveness phase in the middle of a change",
+  "members changed jointly",
+  "member removed",
+  "newcomer let in",
+  "newcomer promoted",
+  "newcomer given up",
+  "newcomer taken back",
+  "removed id asked for again",
+  "removed node stopped",
+  "removed node refused to start",
+  "node ended before it heard that it is removed",
+  "node with an emptied disk told to stay out",
+  "change asked for during a change",
+  "part of a cluster told to go on alone",
+  "change begun",
+  "change over",
+  "change not applied",
+  "change of unknown fate",
+  "change refused: bad_request",
+  "change refused: not_found",
+  "change refused: change_in_progress",
 ] as const;
 
 /** What happened, and each kind of fault that befell somebody. */
-export type Probe = (typeof happenings)[number] | `fault: ${FaultKind}`;
+export type Probe =
+  | (typeof happenings)[number]
+  | `fault: ${FaultKind}`
+  // Not every thousand seeds lose as much.
+  | "no quorum left to recover";
 export const probeNames: readonly Probe[] = [
   ...happenings,
   ...faultKinds.map((kind): Probe => `fault: ${kind}`),

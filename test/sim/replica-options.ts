@@ -1,7 +1,9 @@
 /** A replica's options, as a run and a node's settings have them. */
 import { sealEntry } from "../../src/adapters/log-record.ts";
 import { raftLimits } from "../../src/config.ts";
+import type { Configuration } from "../../src/raft/types.ts";
 import type { ReplicaOptions } from "../../src/replica.ts";
+import { urlOf } from "./operator.ts";
 import type { Settings, SimOptions } from "./options.ts";
 
 /** A write may take so long, in milliseconds, before the process ends itself. */
@@ -10,7 +12,11 @@ const diskStallMs = 10_000;
 export function replicaOptions(
   options: SimOptions,
   settings: Settings,
-  node: { readonly id: string; readonly members: readonly string[]; readonly random: () => number },
+  node: {
+    readonly id: string;
+    readonly birth: Configuration;
+    readonly random: () => number;
+  },
 ): ReplicaOptions {
   const { electionTimeoutMs, heartbeatIntervalMs, drift } = options;
   const { snapshotEntries, snapshotBytes, trailingEntries } = settings;
@@ -34,10 +40,27 @@ export function replicaOptions(
       seal: sealEntry,
     },
     clusterId: "sim",
-    birth: { voters: node.members, outgoing: [], learners: [], urls: {} },
+    birth: node.birth,
     snapshotEntries,
     snapshotBytes,
     peerTimeoutMs: 2 * electionTimeoutMs,
     diskStallMs,
   };
+}
+
+/** The first configuration. Where it never changes it says no more than it has to. */
+export function birthOf({ nodes, faults }: SimOptions): Configuration {
+  const voters = Array.from({ length: nodes }, (_, i) => `n${i + 1}`);
+  const birth = { voters, outgoing: [], learners: [], urls: {} };
+  if (!faults.has("members")) return birth;
+  return {
+    ...birth,
+    urls: Object.fromEntries(voters.map((id) => [id, urlOf(id)])),
+    incarnations: Object.fromEntries(voters.map((id) => [id, incarnationOf(1)])),
+  };
+}
+
+/** The name of a disk's life. */
+export function incarnationOf(disks: number): string {
+  return String(disks);
 }

@@ -1,34 +1,31 @@
 /**
  * One run: a safety phase with faults, in which nothing wrong may happen, and a liveness phase in which a majority is
- * healed, the rest frozen for ever, and the cluster has to elect, serve and converge within bounded simulated time.
+ * healed, and has to recover.
  */
+import type { Configuration } from "../../src/raft/types.ts";
 import { checkDisks } from "./disk-bounds.ts";
 import { History } from "./history.ts";
 import { Nemesis } from "./nemesis.ts";
+import { startHellos } from "./hello.ts";
 import { questionLeases } from "./leases.ts";
+import { Liveness, recoveryOf } from "./liveness.ts";
 import { Network } from "./network.ts";
 import { Machine, type Simulation } from "./node.ts";
-import { messageText, statusText } from "../raft/notation.ts";
-import type { Request } from "./operation.ts";
+import { messageText } from "../raft/notation.ts";
 import { drawOptions, type Overrides, type SimOptions } from "./options.ts";
 import { Oracles } from "./oracles.ts";
 import { Probes } from "./probes.ts";
 import { Random } from "./random.ts";
+import { birthOf } from "./replica-options.ts";
 import { Trace } from "./trace.ts";
-import { clientEnd, Workload } from "./workload.ts";
+import { Workload } from "./workload.ts";
 import { World } from "./world.ts";
 
 const second = 1_000_000;
-/** At the default election timeout every node serves again so soon after the last fault, in microseconds (api.md). */
-const recoveryUs = 15 * second;
-const electionTimeoutDefaultMs = 500;
-/** A write that a slow disk had begun may take so much longer, until the process gives up on it. */
-const stalledUs = 12 * second;
-/** Pairs of puts, which may overtake each other on their way, with nothing behind them that would push them on. */
-const putRounds = 24;
 /** No request of a peer takes longer. */
 const answerUs = 20 * second;
-const livenessStepUs = 100_000;
+const answeredWithinUs = 15 * second;
+const stepUs = 100_000;
 
 export interface RunResult {
   readonly options: SimOptions;
@@ -53,11 +50,15 @@ class Run implements Simulation {
   readonly probes: Probes = new Probes();
   readonly oracles: Oracles;
   readonly network: Network;
+  readonly birth: Configuration;
+  /** Those that are there; newcomers join them, and who has left goes. */
   readonly machines: Machine[] = [];
   readonly history: History;
   readonly workload: Workload;
   readonly nemesis: Nemesis;
   readonly #random: Random;
+  readonly #peers = new Map<string, Machine>();
+  #numbers = 0;
 
   constructor(options: SimOptions) {
     this.options = options;
@@ -65,8 +66,8 @@ class Run implements Simulation {
     const { world } = this;
     this.#random = new Random(seed, "run");
     this.trace = new Trace(() => world.now);
-    const ids = Array.from({ length: nodes }, (_, i) => `n${i + 1}`);
-    this.oracles = new Oracles(ids, this.probes, () => world.now);
+    this.birth = birthOf(options);
+    this.oracles = new Oracles(this.birth, this.probes, () => world.now);
     this.network = new Network(
       { world, trace: this.trace, probes: this.probes, random: new Random(seed, "network") },
       {
@@ -76,12 +77,7 @@ class Run implements Simulation {
         duplicates: faults.has("duplicates") ? options.network.duplicates : 0,
       },
     );
-    const peers = new Map<string, Machine>();
-    for (let number = 1; number <= nodes; number++) {
-      const machine = new Machine(this, number, peers);
-      peers.set(machine.id, machine);
-      this.machines.push(machine);
-    }
+    while (this.#numbers < nodes) this.enter();
     const minority = (nodes - 1) >> 1;
     for (const each of this.#random.shuffled(this.machines).slice(0, minority)) {
       each.damageable = true;
@@ -98,37 +94,39 @@ class Run implements Simulation {
     this.#watch();
   }
 
+  /** An id that nobody has had. */
+  newId(): string {
+    return `n${++this.#numbers}`;
+  }
+
+  /** One more machine, with an empty disk. */
+  enter(): Machine {
+    const id = this.newId();
+    this.oracles.entered(id);
+    const machine = new Machine(this, this.#numbers, this.#peers);
+    this.#peers.set(id, machine);
+    this.machines.push(machine);
+    machine.onGone = () => {
+      this.machines.splice(this.machines.indexOf(machine), 1);
+    };
+    machine.onAge = (revision, stalenessMs) => {
+      const wrong = this.history.wrongAge(revision, stalenessMs, this.world.now);
+      if (wrong !== null) this.oracles.fail(`${id} ${wrong}`);
+    };
+    return machine;
+  }
+
   async safety(): Promise<void> {
     for (const machine of this.machines) machine.start();
+    if (this.options.faults.has("members")) startHellos(this);
     this.workload.start();
     this.nemesis.start();
     await this.world.run(this.options.seconds * second);
   }
 
   /** Returns how long it took, in microseconds. */
-  async liveness(): Promise<number> {
-    const { world, oracles, options } = this;
-    const began = world.now;
-    this.workload.stop();
-    this.nemesis.stop();
-    this.network.rates = {
-      delayMs: Math.min(5, this.network.rates.delayMs),
-      straggling: 1,
-      loss: 0,
-      duplicates: 0,
-    };
-    const majority = this.#healMajority();
-    const bound = this.#recoveryUs + (options.faults.has("slowDisk") ? stalledUs : 0);
-    const served = new Set<string>();
-    void this.#probe(majority, served);
-    while (oracles.failure === null && !this.#agree(majority, served)) {
-      if (world.now - began > bound) {
-        oracles.fail(this.#unrecovered(majority, served, bound));
-        break;
-      }
-      await world.run(world.now + livenessStepUs);
-    }
-    return world.now - began;
+  liveness(): Promise<number> {
+    return new Liveness(this, this.#random).run();
   }
 
   async end(): Promise<void> {
@@ -136,14 +134,11 @@ class Run implements Simulation {
     await this.#answerAll();
     await checkDisks(this);
     this.history.close();
+    this.oracles.memberships.close();
     for (const { id, replica, machine } of this.machines) {
       if (replica === null || machine === null) continue;
       this.oracles.state(id, replica.status().applied, machine.store, "always");
     }
-  }
-
-  get #recoveryUs(): number {
-    return recoveryUs * Math.max(1, this.options.electionTimeoutMs / electionTimeoutDefaultMs);
   }
 
   /** Whatever was asked of a node that still runs has had its answer, or gets it soon: nothing is kept for ever. */
@@ -153,8 +148,8 @@ class Run implements Simulation {
       machines.filter(({ id, lost }) => !lost && network.owing(answerUs).has(id)).map(({ id }) =>
         id
       );
-    const until = world.now + recoveryUs;
-    while (owing().length > 0 && world.now < until) await world.run(world.now + livenessStepUs);
+    const until = world.now + answeredWithinUs;
+    while (owing().length > 0 && world.now < until) await world.run(world.now + stepUs);
     const left = owing();
     if (left.length > 0) {
       oracles.fail(`${left.join()} left peers without an answer for ${answerUs / second} s`);
@@ -169,15 +164,9 @@ class Run implements Simulation {
       trace.mix(sequence * 16 + (owner?.number ?? 15));
     };
     oracles.onLeader = (term) => questionLeases(this, term);
-    for (const machine of this.machines) {
-      machine.onAge = (revision, stalenessMs) => {
-        const wrong = this.history.wrongAge(revision, stalenessMs, world.now);
-        if (wrong !== null) oracles.fail(`${machine.id} ${wrong}`);
-      };
-    }
     // A cluster that is healed right after a loss has to recover in its time.
     network.onWait = (from, to, timeoutMs) => {
-      if (timeoutMs * 1000 <= this.#recoveryUs) return;
+      if (timeoutMs * 1000 <= recoveryOf(this.options)) return;
       oracles.fail(`${from} waits ${timeoutMs} ms for a reply of ${to} that may be lost`);
     };
     network.onArrive = (message) => {
@@ -191,101 +180,6 @@ class Run implements Simulation {
       }
     };
   }
-
-  /** Those who stay; all others are dead, stopped or cut off from now on. */
-  #healMajority(): Machine[] {
-    const { machines, network } = this;
-    // Who runs in spite of its damage has read all that it rests on.
-    const healthy = machines.filter(({ lost, owes, damaged, replica }) =>
-      !lost && !owes && (!damaged || replica !== null)
-    );
-    const majority = this.#random.shuffled(healthy).slice(0, (machines.length >> 1) + 1);
-    if (majority.some(({ damaged }) => damaged)) {
-      this.probes.reached("liveness phase with a node whose damage was harmless");
-    }
-    for (const machine of machines) {
-      if (majority.includes(machine)) continue;
-      machine.lost = true;
-      const how = this.#random.pick(["dead", "paused", "cut off", "deaf"] as const);
-      machine.note(() => `is ${how} from now on`);
-      if (how === "dead") machine.end("signal");
-      else if (how === "paused" && machine.up) {
-        machine.paused = true;
-        this.probes.reached("liveness phase with a node frozen in a pause");
-      }
-      for (const { id } of [...majority, { id: clientEnd }]) {
-        network.cut(id, machine.id);
-        if (how !== "deaf" || id === clientEnd) network.cut(machine.id, id);
-      }
-    }
-    for (const machine of majority) machine.start();
-    return majority;
-  }
-
-  /** All have to read before anybody writes: a new leader owes reads without waiting for a write. */
-  async #probe(majority: readonly Machine[], served: Set<string>): Promise<void> {
-    await Promise.all(majority.map((each) => this.#insist(each, () => this.workload.aGet())));
-    // It needs them all, so whatever a fault had swallowed has been given up and sent again once it is answered.
-    await Promise.all(
-      majority.slice(0, 1).map((each) => this.#insist(each, () => this.workload.aPut())),
-    );
-    for (let round = 0; round < putRounds; round++) {
-      const terms = termsOf(majority);
-      const each = majority[round % majority.length];
-      if (each === undefined) return;
-      const put = (): Promise<void> =>
-        this.#insist(each, () => this.workload.aPut(), () => {
-          if (terms === termsOf(majority)) this.#neglected(each, terms);
-        });
-      await Promise.all([put(), put()]);
-      served.add(each.id);
-    }
-  }
-
-  /** Under one leader, on a sound network, no put is left without an answer, except by what a disk is still slow at. */
-  #neglected({ id }: Machine, terms: string): void {
-    if (this.options.faults.has("slowDisk")) return;
-    this.oracles.fail(`a put on ${id} was left without an answer, while the terms stayed ${terms}`);
-  }
-
-  async #insist(
-    machine: Machine,
-    request: () => Request,
-    onUnknown: () => void = () => {},
-  ): Promise<void> {
-    for (;;) {
-      const { type } = await this.workload.ask(0, machine, request());
-      if (type === "written" || type === "read") return;
-      if (type === "unknown") onUnknown();
-      await new Promise<void>((resolve) => void this.world.after(20_000, resolve));
-    }
-  }
-
-  /** Whether all serve and hold the same. */
-  #agree(majority: readonly Machine[], served: ReadonlySet<string>): boolean {
-    if (served.size < majority.length) return false;
-    const states = majority.map(({ replica }) => replica?.status());
-    const [first] = states;
-    return first !== undefined &&
-      states.every((state) =>
-        state?.applied === first.applied && state.lastIndex === first.applied
-      );
-  }
-
-  #unrecovered(majority: readonly Machine[], served: ReadonlySet<string>, bound: number): string {
-    const states = majority.map(({ id, replica, up }) =>
-      `${served.has(id) ? "serves" : "does not serve"}: ${
-        replica === null ? `${id} ${up ? "recovers" : "down"}` : statusText(replica.status())
-      } applied=${replica?.status().applied}`
-    );
-    return `a healed majority has not recovered within ${bound / second} s:\n  ${
-      states.join("\n  ")
-    }`;
-  }
-}
-
-function termsOf(machines: readonly Machine[]): string {
-  return machines.map(({ replica }) => replica?.status().term ?? "-").join();
 }
 
 /** Runs a seed. `onLine` gets the trace as it is written. */

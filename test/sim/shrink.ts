@@ -40,7 +40,7 @@ export async function shrink(
 
 /** What did not hold, whoever it was and whatever the figures: another failure is another run's business. */
 function kindOf(failure: string | null): string | null {
-  return failure?.split("\n")[0]?.replaceAll(/"[^"]*"|[{[].*[}\]]|\bn\d\b|\d+/g, "#") ?? null;
+  return failure?.split("\n")[0]?.replaceAll(/"[^"]*"|[{[].*[}\]]|\bn\d+\b|\d+/g, "#") ?? null;
 }
 
 /** The command that runs it again. */

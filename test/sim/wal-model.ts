@@ -1,8 +1,8 @@
 /** What a machine's log must hold after a crash: everything it was told to be durable, and no more than was begun. */
 import type { RecoveredLog, WalWrite } from "../../src/ports.ts";
-import type { HardState } from "../../src/raft/types.ts";
+import type { Entry, HardState } from "../../src/raft/types.ts";
 
-interface Point {
+export interface Point {
   readonly index: number;
   readonly term: number;
   readonly crc: number;
@@ -16,6 +16,9 @@ export class WalModel {
   #owed: { readonly base: Point; readonly entries: readonly Point[] }[] = [];
   /** Begun, and not reported durable. */
   #pending: WalWrite[] = [];
+  /** Entries that bring a configuration: those that are durable, and those that its node goes by. */
+  #seats: Point[] = [];
+  #begunSeats: Point[] = [];
 
   get hardState(): HardState {
     return this.#hardState;
@@ -25,6 +28,21 @@ export class WalModel {
     return this.#entries.at(-1) ?? this.#base;
   }
 
+  /** What stands right before the log's first entry. */
+  get base(): Point {
+    return this.#base;
+  }
+
+  /** Entries behind {@link base} that bring a configuration, oldest first, durable or not. */
+  get begunSeats(): readonly Point[] {
+    return this.#begunSeats;
+  }
+
+  /** The last durable one. */
+  get lastSeat(): Point | undefined {
+    return this.#seats.at(-1);
+  }
+
   /** Writes that were begun, and not reported durable. */
   get writing(): number {
     return this.#pending.length;
@@ -32,6 +50,7 @@ export class WalModel {
 
   begun(write: WalWrite): void {
     this.#pending.push(write);
+    this.#begunSeats = seatsAfter(this.#begunSeats, write);
   }
 
   /** The oldest write that was begun is durable. */
@@ -68,15 +87,17 @@ export class WalModel {
     this.#entries.splice(0, count);
   }
 
-  /** Whether a log holds at least what the disk owes: the same, or more of what was begun. */
-  admits(log: RecoveredLog): boolean {
-    const last = log.entries.at(-1) ?? log.logStart;
+  /** Whether a log holds at least what the disk owes, or knows that it doesn't: the same, or more of what was begun. */
+  admits(
+    log: RecoveredLog,
+    end: Pick<Point, "index" | "term"> = log.entries.at(-1) ?? log.logStart,
+  ): boolean {
     const { hardState } = log;
     if (hardState.term > this.#hardState.term) return true;
     if (hardState.term < this.#hardState.term || hardState.vote !== this.#hardState.vote) {
       return false;
     }
-    return last.index >= this.last.index;
+    return end.index >= this.last.index || end.term > this.last.term;
   }
 
   /** What a new process found and mended, or still does. Null where term and vote are those that were promised. */
@@ -101,7 +122,9 @@ export class WalModel {
   #begin(log: RecoveredLog): void {
     this.#hardState = log.hardState;
     this.#base = log.logStart;
-    this.#entries = log.entries.map(({ index, term, crc }) => ({ index, term, crc }));
+    this.#entries = log.entries.map(pointOf);
+    this.#seats = log.entries.filter(isSeat).map(pointOf);
+    this.#begunSeats = this.#seats;
   }
 
   /** What a new process found, from which the model goes on. */
@@ -121,7 +144,9 @@ export class WalModel {
     return found === promised ? "asPromised" : "more";
   }
 
-  #apply({ hardState, reset, truncateFrom, entries }: WalWrite): void {
+  #apply(write: WalWrite): void {
+    const { hardState, reset, truncateFrom, entries } = write;
+    this.#seats = seatsAfter(this.#seats, write);
     if (hardState !== null) this.#hardState = hardState;
     if (reset !== null) {
       this.#base = { index: reset.index, term: reset.term, crc: reset.crc };
@@ -130,6 +155,24 @@ export class WalModel {
     if (truncateFrom !== null) this.#entries.length = truncateFrom - 1 - this.#base.index;
     for (const { index, term, crc } of entries) this.#entries.push({ index, term, crc });
   }
+}
+
+function isSeat({ kind }: Entry): boolean {
+  return kind === "configuration";
+}
+
+function pointOf({ index, term, crc }: Entry): Point {
+  return { index, term, crc };
+}
+
+function seatsAfter(seats: Point[], { reset, truncateFrom, entries }: WalWrite): Point[] {
+  const kept = reset !== null
+    ? []
+    : truncateFrom !== null
+    ? seats.filter(({ index }) => index < truncateFrom)
+    : seats;
+  const added = entries.filter(isSeat);
+  return added.length === 0 ? kept : [...kept, ...added.map(pointOf)];
 }
 
 function describe({ term, vote, commit }: HardState, last: Point): string {

@@ -129,6 +129,7 @@ export class WatchedSnapshots implements SnapshotStore {
     if (alive()) {
       probes.reached("snapshot taken");
       note(() => `snapshots ${meta.index}@${meta.term}`);
+      oracles.snapshot(id, meta);
       oracles.state(id, meta.index, this.#machine.store, "always");
     }
     const written = this.#inner.write(meta, chunks);

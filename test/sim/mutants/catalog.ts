@@ -1,5 +1,6 @@
 /** All defects that are planted, and those that wait for what they would break. */
 import { boundMutants, diskMutants, hostMutants, storeMutants } from "./host-mutants.ts";
+import { changeMutants, quorumMutants } from "./membership-mutants.ts";
 import type { Mutant } from "./mutant.ts";
 import { electionMutants, logMutants, readMutants } from "./raft-mutants.ts";
 
@@ -7,6 +8,8 @@ export const mutants: readonly Mutant[] = [
   ...electionMutants,
   ...logMutants,
   ...readMutants,
+  ...quorumMutants,
+  ...changeMutants,
   ...diskMutants,
   ...hostMutants,
   ...boundMutants,
@@ -15,8 +18,7 @@ export const mutants: readonly Mutant[] = [
 
 /** Defects of `reliability.md` that can't be planted yet, and why. */
 export const waiting: readonly { readonly name: string; readonly why: string }[] = [
-  { name: "joint-change-by-one-half", why: "membership can't change yet" },
-  { name: "removed-voter-counts", why: "membership can't change yet" },
+  { name: "displaced-proposal-forgotten", why: "hundreds of seeds go by before one shows it" },
   { name: "idempotency-table-left-out", why: "the store has no idempotency table yet" },
   { name: "watcher-off-by-one", why: "the store has no watches yet" },
 ];

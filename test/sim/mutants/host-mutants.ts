@@ -76,8 +76,8 @@ export const diskMutants: readonly Mutant[] = [
   }),
   mutant("identity-unchecked", "a decayed identity file is believed", {
     file: directory,
-    find: `  if (result.success && result.output.crc === crcOf(result.output)) {`,
-    replace: `  if (result.success && Number.isFinite(crcOf(result.output))) {`,
+    find: `known.crc === crcOf(documentOf(known)) ? known : null;`,
+    replace: `Number.isFinite(crcOf(documentOf(known))) ? known : null;`,
   }),
   mutant("received-snapshot-unsynced", "a received snapshot is not synced before it is installed", {
     file: staged,

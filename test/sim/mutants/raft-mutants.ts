@@ -6,7 +6,7 @@ const election = "src/raft/election.ts";
 const journal = "src/raft/journal.ts";
 const lease = "src/raft/lease.ts";
 const log = "src/raft/log.ts";
-const raft = "src/raft/raft.ts";
+const dispatch = "src/raft/dispatch.ts";
 const reads = "src/raft/read-index.ts";
 const replication = "src/raft/replication.ts";
 const restart = "src/raft/restart.ts";
@@ -90,7 +90,7 @@ export const electionMutants: readonly Mutant[] = [
 `,
   }),
   mutant("two-offices", "a leader does not step down for a later term that an answer tells of", {
-    file: raft,
+    file: dispatch,
     find:
       `  if (term > core.term && !asked) return core.becomeFollower({ term, leader: null }, now);`,
     replace: `  if (term > core.term && !asked) return;`,
