@@ -143,11 +143,10 @@ function seat(core: Core, office: Leadership, now: Millis): void {
       progress.set(id, new Progress(core.log.lastIndex + 1));
       // A leader that was alone waited for no time.
       office.heartbeatDue = Math.min(office.heartbeatDue, now);
-      office.quorumCheckDue = Math.min(
-        office.quorumCheckDue,
-        now + core.options.electionTimeoutMs,
-      );
     }
+    // Nor did a sole voter, with however many learners, doubt its office: one of these may vote now.
+    const due = now + core.options.electionTimeoutMs;
+    office.quorumCheckDue = Math.min(office.quorumCheckDue, due);
     for (const id of progress.keys()) {
       if (!members.includes(id) && !leaving.has(id)) leaving.set(id, Infinity);
     }
