@@ -163,11 +163,23 @@ describe("members", () => {
         { type: "add", id: "n1", url: "http://elsewhere", voter: true },
         { type: "add", id: "n9", url: "http://n2", voter: true },
         { type: "add", id: "n1", url: "http://n1", voter: false },
+        // Names that every object has something by.
+        { type: "set", voters: [...all, { id: "__proto__", url: null }], learners: [] },
+        { type: "set", voters: [...all, { id: "constructor", url: null }], learners: [] },
       ];
       for (const request of bad) {
         assert.equal(await refusal(follower.changeMembers(request, LONG_MS)), "bad_request");
       }
       assert.equal(leader.status().lastIndex, before);
+    });
+  });
+
+  it("takes ids that every object has something by", async () => {
+    await withCluster(1, async (_, leader) => {
+      for (const id of ["__proto__", "constructor"]) {
+        const { configuration } = await leader.changeMembers(add(id, { voter: false }), LONG_MS);
+        assert.equal(new Map(Object.entries(configuration.urls)).get(id), `http://${id}`);
+      }
     });
   });
 
