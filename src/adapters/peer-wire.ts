@@ -56,7 +56,7 @@ export const peerPaths: Readonly<Record<PeerRequestType, string>> = {
 };
 
 /** What may not hold up the others: each lane has bounds of its own. */
-export type PeerLane = "control" | "append" | "forward" | "snapshot";
+export type PeerLane = "control" | "append" | "forward" | "manage" | "snapshot";
 
 export const peerLanes: Readonly<Record<PeerRequestType, PeerLane>> = {
   preVote: "control",
@@ -67,7 +67,7 @@ export const peerLanes: Readonly<Record<PeerRequestType, PeerLane>> = {
   timeoutNow: "control",
   readIndex: "control",
   forward: "forward",
-  manage: "control",
+  manage: "manage",
   snapshotChunk: "snapshot",
 };
 
