@@ -200,8 +200,9 @@ function roundOf(core: Core, office: Leadership, id: NodeId, now: Millis): Catch
   if (!answering || lastReply === null) {
     return now - heard > SILENCE_FACTOR * electionTimeoutMs ? null : { ...state, done: false };
   }
-  if (state.done || match < state.end) return state;
-  const done = now - state.since <= electionTimeoutMs;
-  if (done) return { ...state, done };
-  return state.round >= ROUNDS_MAX ? null : { round: state.round + 1, end, since: now, done };
+  const inTime = now - state.since <= electionTimeoutMs;
+  if (match < state.end) return { ...state, done: state.done && inTime };
+  // While others are waited for, it has to keep up.
+  if (inTime) return { ...state, end, since: now, done: true };
+  return state.round >= ROUNDS_MAX ? null : { round: state.round + 1, end, since: now, done: false };
 }
