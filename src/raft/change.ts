@@ -74,11 +74,10 @@ function appendConfiguration(core: Core, office: Leadership, configuration: Conf
 function firstStep(current: Configuration, target: ChangeTarget): Configuration {
   const urls = { ...current.urls, ...target.urls };
   const next = { voters: target.voters, learners: target.learners };
-  const { next: _given, ...given } = current;
-  if (newcomers(current.voters, next).length === 0) return towards({ ...given, urls }, next);
+  if (newcomers(current.voters, next).length === 0) return towards({ ...current, urls }, next);
   const known = new Set(membersOf(current));
   const entering = [...next.voters, ...next.learners].filter((id) => !known.has(id));
-  return { ...given, learners: [...current.learners, ...entering], urls, next };
+  return { ...current, learners: [...current.learners, ...entering], urls, next };
 }
 
 /** The joint phase, or the end at once where the voters stay. */
