@@ -9,7 +9,7 @@ import type { ChangeTarget, Configuration, NodeId } from "../raft/mod.ts";
 
 export type ChangePlan =
   /** It is so already, or about to be: the change under way ends in it. */
-  | { readonly type: "underWay" }
+  | { readonly type: "underWay"; readonly target: ChangeTarget }
   | { readonly type: "change"; readonly target: ChangeTarget; readonly cancels: boolean };
 
 /** Of all URLs, ids and incarnations, those of former members among them: an entry has at most 64 KiB. */
@@ -20,7 +20,7 @@ export function planChange(current: Configuration, request: MemberRequest): Chan
   const changing = isChanging(current);
   const intended = intendedBy(current);
   const target = targetOf(current, intended, request);
-  if (isSame(target, intended)) return { type: "underWay" };
+  if (isSame(target, intended)) return { type: "underWay", target };
   if (changing && !takesBack(current, request)) {
     throw new ChangeRefused(
       "change_in_progress",
@@ -31,6 +31,11 @@ export function planChange(current: Configuration, request: MemberRequest): Chan
   }
   checkTarget(current, target);
   return { type: "change", target, cancels: changing };
+}
+
+/** Whether this is what the membership is, or will be once the change under way is over. */
+export function endsIn(current: Configuration, target: ChangeTarget): boolean {
+  return isSame(target, intendedBy(current));
 }
 
 /** What the membership is, or will be once the change under way is over. */

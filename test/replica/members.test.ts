@@ -183,6 +183,32 @@ describe("members", () => {
     });
   });
 
+  for (
+    const [how, settings] of [
+      ["another leader's entry", {}],
+      ["a snapshot", { snapshotEntries: 10, trailingEntries: 0 }],
+    ] as const
+  ) {
+    it(`a change that was cut, and ${how} stands in its place, is never said to be done`, async () => {
+      await withCluster(3, async (cluster, leader, follower) => {
+        const others = cluster.followers(leader.id).map(({ id }) => id);
+        const { network } = cluster;
+        for (const id of others) network.cut(leader.id, id);
+        for (const id of others) network.cut(id, leader.id);
+        const request: MemberRequest = { type: "remove", id: follower.id };
+        const outcome = leader.changeMembers(request, LONG_MS).then(() => "done", String);
+        const successor = () =>
+          others.map((id) => cluster.replica(id)).find((one) => one.status().role === "leader");
+        await until("another leads", () => successor() !== undefined);
+        for (let i = 0; i < 40; i++) await successor()?.propose(put("a", `${i}`), LONG_MS);
+        for (const id of others) network.heal(leader.id, id);
+        for (const id of others) network.heal(id, leader.id);
+        assert.match(await outcome, /^(NotApplied|OutcomeUnknown)/);
+        assert.equal(successor()?.members().configuration.voters.length, 3);
+      }, settings);
+    });
+  }
+
   it("a follower hands over the leader's office", async () => {
     await withCluster(3, async (cluster, leader, follower) => {
       assert.equal(await follower.transferLeadership(follower.id, LONG_MS), follower.id);
