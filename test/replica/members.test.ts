@@ -1,7 +1,7 @@
 /** Changing who takes part, on replicas that run: asked of any node, idempotent, and without a write lost. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { ChangeRefused } from "../../src/errors.ts";
+import { ChangeRefused, OutcomeUnknown } from "../../src/errors.ts";
 import type { KvResult } from "../../src/kv/result.ts";
 import type { MemberRequest } from "../../src/ports.ts";
 import type { Replica } from "../../src/replica.ts";
@@ -208,6 +208,23 @@ describe("members", () => {
       }, settings);
     });
   }
+
+  it("what may have begun is unknown: no majority has it, or the answer was lost on its way", async () => {
+    await withCluster(3, async (cluster, leader, follower) => {
+      const { network } = cluster;
+      network.cut(leader.id, follower.id);
+      const asked = follower.changeMembers(add("n8", { voter: false }), 400);
+      await assert.rejects(asked, OutcomeUnknown);
+      assert.deepEqual(leader.members().configuration.learners, ["n8"]);
+      network.heal(leader.id, follower.id);
+      await until("it is led again", () => follower.status().leader !== null);
+      const current = await cluster.leader();
+      for (const { id } of cluster.followers(current.id)) network.cut(current.id, id);
+      // Before it leaves its office for want of a majority.
+      await assert.rejects(current.changeMembers(add("n9", { voter: false }), 50), OutcomeUnknown);
+      assert.ok(current.members().changing);
+    });
+  });
 
   it("a follower hands over the leader's office", async () => {
     await withCluster(3, async (cluster, leader, follower) => {
