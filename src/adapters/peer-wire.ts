@@ -27,6 +27,7 @@ import {
   appendShape,
   chunkReplyShape,
   chunkShape,
+  DETAIL_CHARACTERS_MAX,
   forwardReplyShape,
   forwardShape,
   manageReplyShape,
@@ -217,6 +218,10 @@ export function decodeManage(bytes: Uint8Array, limits: PeerWireLimits): ManageC
 }
 
 export function encodeManageReply(reply: ManageReply): Uint8Array<ArrayBuffer> {
+  if ("detail" in reply) {
+    // It may name 64 voters, and the caller is to learn that nothing was changed all the same.
+    return encodeCbor({ ...reply, detail: reply.detail.slice(0, DETAIL_CHARACTERS_MAX) });
+  }
   if (reply.type !== "members") return encodeCbor(reply);
   return encodeCbor({ ...reply, configuration: encodeConfiguration(reply.configuration) });
 }
