@@ -65,6 +65,21 @@ describe("members", () => {
     }, { snapshotEntries: 10, trailingEntries: 0 });
   });
 
+  it("a snapshot that a follower gets says who takes part, also to the next one that it takes", async () => {
+    await withCluster(3, async (cluster, leader, follower) => {
+      await cluster.crash(follower.id);
+      await leader.changeMembers(add("n4", { voter: false }), LONG_MS);
+      for (let i = 0; i < 30; i++) await leader.propose(put(`k${i}`, "v"), LONG_MS);
+      await until("a snapshot was taken", () => leader.status().snapshotIndex > 10);
+      await cluster.start([follower.id]);
+      const again = cluster.replica(follower.id);
+      await again.read("linearizable", LONG_MS);
+      assert.ok(again.status().firstIndex > 10);
+      assert.deepEqual(again.appliedConfiguration.learners, ["n4"]);
+      assert.deepEqual(again.status().configuration.learners, ["n4"]);
+    }, { snapshotEntries: 10, trailingEntries: 0 });
+  });
+
   it("a follower hands the request on, and the same again changes nothing", async () => {
     await withCluster(3, async (cluster, leader, follower) => {
       await cluster.join("n4");
