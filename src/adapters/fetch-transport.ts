@@ -73,6 +73,7 @@ export const defaultLanes: Readonly<Record<PeerLane, LaneLimits>> = {
   control: { inflightMax: 64, waitingMax: 0 },
   append: { inflightMax: 16, waitingMax: 0 },
   forward: { inflightMax: 64, waitingMax: 4096 },
+  manage: { inflightMax: 8, waitingMax: 64 },
   snapshot: { inflightMax: 2, waitingMax: 0 },
 };
 
@@ -174,6 +175,7 @@ class FetchTransport implements Transport {
       control: new Lane(lanes.control),
       append: new Lane(lanes.append),
       forward: new Lane(lanes.forward),
+      manage: new Lane(lanes.manage),
       snapshot: new Lane(lanes.snapshot),
     };
   }

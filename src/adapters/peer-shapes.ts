@@ -152,7 +152,9 @@ export const manageShape: Shape<
   ]),
 });
 
-const detail = v.pipe(v.string(), v.maxLength(2048));
+/** Of why a change was refused; the rest is cut off. */
+export const DETAIL_CHARACTERS_MAX = 2048;
+const detail = v.pipe(v.string(), v.maxLength(DETAIL_CHARACTERS_MAX));
 export const manageReplyShape: Shape<ManageReply> = v.variant("type", [
   v.strictObject({ type: v.literal("members"), configuration, changing: v.boolean() }),
   v.strictObject({ type: v.literal("transferred"), leader: nodeId }),

@@ -27,6 +27,7 @@ import {
   appendShape,
   chunkReplyShape,
   chunkShape,
+  DETAIL_CHARACTERS_MAX,
   forwardReplyShape,
   forwardShape,
   manageReplyShape,
@@ -56,7 +57,7 @@ export const peerPaths: Readonly<Record<PeerRequestType, string>> = {
 };
 
 /** What may not hold up the others: each lane has bounds of its own. */
-export type PeerLane = "control" | "append" | "forward" | "snapshot";
+export type PeerLane = "control" | "append" | "forward" | "manage" | "snapshot";
 
 export const peerLanes: Readonly<Record<PeerRequestType, PeerLane>> = {
   preVote: "control",
@@ -67,7 +68,7 @@ export const peerLanes: Readonly<Record<PeerRequestType, PeerLane>> = {
   timeoutNow: "control",
   readIndex: "control",
   forward: "forward",
-  manage: "control",
+  manage: "manage",
   snapshotChunk: "snapshot",
 };
 
@@ -217,6 +218,10 @@ export function decodeManage(bytes: Uint8Array, limits: PeerWireLimits): ManageC
 }
 
 export function encodeManageReply(reply: ManageReply): Uint8Array<ArrayBuffer> {
+  if ("detail" in reply) {
+    // It may name 64 voters, and the caller is to learn that nothing was changed all the same.
+    return encodeCbor({ ...reply, detail: reply.detail.slice(0, DETAIL_CHARACTERS_MAX) });
+  }
   if (reply.type !== "members") return encodeCbor(reply);
   return encodeCbor({ ...reply, configuration: encodeConfiguration(reply.configuration) });
 }

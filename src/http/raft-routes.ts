@@ -59,6 +59,7 @@ export const defaultInflightMax: Readonly<Record<PeerLane, number>> = {
   control: 1024,
   append: 256,
   forward: 1024,
+  manage: 64,
   snapshot: 32,
 };
 
@@ -70,7 +71,13 @@ export function raftRoutes(options: RaftRoutesOptions): Hono {
   const { authenticator, limits } = options;
   const app = new Hono();
   const arrivals = new Arrivals(limits.bodyTimeoutMs);
-  const inflight: Record<PeerLane, number> = { control: 0, append: 0, forward: 0, snapshot: 0 };
+  const inflight: Record<PeerLane, number> = {
+    control: 0,
+    append: 0,
+    forward: 0,
+    manage: 0,
+    snapshot: 0,
+  };
 
   for (const type of peerTypes) {
     const lane = peerLanes[type];

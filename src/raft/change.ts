@@ -74,11 +74,10 @@ function appendConfiguration(core: Core, office: Leadership, configuration: Conf
 function firstStep(current: Configuration, target: ChangeTarget): Configuration {
   const urls = { ...current.urls, ...target.urls };
   const next = { voters: target.voters, learners: target.learners };
-  const { next: _given, ...given } = current;
-  if (newcomers(current.voters, next).length === 0) return towards({ ...given, urls }, next);
+  if (newcomers(current.voters, next).length === 0) return towards({ ...current, urls }, next);
   const known = new Set(membersOf(current));
   const entering = [...next.voters, ...next.learners].filter((id) => !known.has(id));
-  return { ...given, learners: [...current.learners, ...entering], urls, next };
+  return { ...current, learners: [...current.learners, ...entering], urls, next };
 }
 
 /** The joint phase, or the end at once where the voters stay. */
@@ -143,11 +142,10 @@ function seat(core: Core, office: Leadership, now: Millis): void {
       progress.set(id, new Progress(core.log.lastIndex + 1));
       // A leader that was alone waited for no time.
       office.heartbeatDue = Math.min(office.heartbeatDue, now);
-      office.quorumCheckDue = Math.min(
-        office.quorumCheckDue,
-        now + core.options.electionTimeoutMs,
-      );
     }
+    // Nor did a sole voter, with however many learners, doubt its office: one of these may vote now.
+    const due = now + core.options.electionTimeoutMs;
+    office.quorumCheckDue = Math.min(office.quorumCheckDue, due);
     for (const id of progress.keys()) {
       if (!members.includes(id) && !leaving.has(id)) leaving.set(id, Infinity);
     }
@@ -201,8 +199,11 @@ function roundOf(core: Core, office: Leadership, id: NodeId, now: Millis): Catch
   if (!answering || lastReply === null) {
     return now - heard > SILENCE_FACTOR * electionTimeoutMs ? null : { ...state, done: false };
   }
-  if (state.done || match < state.end) return state;
-  const done = now - state.since <= electionTimeoutMs;
-  if (done) return { ...state, done };
-  return state.round >= ROUNDS_MAX ? null : { round: state.round + 1, end, since: now, done };
+  const inTime = now - state.since <= electionTimeoutMs;
+  if (match < state.end) return { ...state, done: state.done && inTime };
+  // While others are waited for, it has to keep up.
+  if (inTime) return { ...state, end, since: now, done: true };
+  return state.round >= ROUNDS_MAX
+    ? null
+    : { round: state.round + 1, end, since: now, done: false };
 }

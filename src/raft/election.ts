@@ -21,15 +21,17 @@ export function start(core: Core, now: Millis): void {
   if (isSoleVoter(core.configuration, core.id)) core.electionDue = now;
 }
 
-/** When this node next wants to look for a leader's absence; Infinity where it never campaigns. */
+/** When this node next wants to look for a leader's absence; Infinity where nothing would follow from it. */
 export function electionDeadline(core: Core): Millis {
-  return core.mayLead ? core.electionDue : Infinity;
+  return core.mayLead || core.leader !== null ? core.electionDue : Infinity;
 }
 
-/** The election timer has come: asks whether an election could be won, if this node may. */
+/** The election timer has come: asks whether an election could be won, if this node may; if not, it knows no leader. */
 export function onElectionTimeout(core: Core, now: Millis): void {
-  if (isLate(core, core.electionDue, now) || !mayCampaign(core, now)) {
+  const late = isLate(core, core.electionDue, now);
+  if (late || !mayCampaign(core, now)) {
     core.electionDue = now + core.options.heartbeatIntervalMs;
+    if (!late) core.setLeader(null);
     return;
   }
   core.armElection(now);

@@ -5,19 +5,21 @@
  * messages to send, one write, entries to apply, answers to requests. Nothing here reads a clock, draws a random
  * number, waits or does I/O, so the same events give the same effects, on any machine, for ever.
  *
- * **The chapters**, after Ongaro's thesis. `raft.ts` is the door, `dispatch.ts` a table of what each role does with each message.
- * `election.ts` (3.4, 9.6): pre-votes, votes that stick, a leader that leaves when no quorum answers. `replication.ts`
- * (3.5, 3.6): appends, rejections, commit. `progress.ts`: what a leader knows of a peer. `read-index.ts`, `lease.ts`
- * (6.4): reads that cost no log entry. `transfer.ts` (3.10). `snapshot.ts` (5). `membership.ts`, `quorum.ts` (4): who
- * counts; `change.ts` (4.2, 4.3): who is to; `priority.ts`: who is to lead rather. Beneath them `core.ts` (the shared state), `office.ts` (what a leader has), `log.ts`, `journal.ts` (what
- * the disk owes us), `restart.ts`. Handlers record facts; what a leader makes of them is decided once, at the end
- * of a step, in `settle`. So no chapter calls back into another.
+ * **The chapters**, after Ongaro's thesis. `raft.ts` is the door, `dispatch.ts` a table of what each role does with each
+ * message. `election.ts` (3.4, 9.6): pre-votes, votes that stick, a leader that leaves when no quorum answers.
+ * `replication.ts` (3.5, 3.6): appends, rejections, commit. `progress.ts`: what a leader knows of a peer.
+ * `read-index.ts`, `lease.ts` (6.4): reads that cost no log entry. `transfer.ts` (3.10). `snapshot.ts` (5).
+ * `membership.ts`, `quorum.ts` (4): who counts; `change.ts` (4.2, 4.3): who is to; `priority.ts`: who is to lead rather.
+ * Beneath them `core.ts` (the shared state), `office.ts` (what a leader has), `log.ts`, `journal.ts` (what the disk owes
+ * us), `restart.ts`. Handlers record facts; what a leader makes of them is decided once, at the end of a step, in
+ * `settle`. So no chapter calls back into another.
  *
  * **What holds, whatever is lost, repeated, delayed, reordered, or dies**:
  * 1. At most one leader a term. Votes and terms are on the disk before anybody hears of them (`Persist.sendAfter`).
  * 2. Two logs that have the same index, term and CRC are the same up to there. Finding otherwise halts the replica.
  * 3. What is committed is on a quorum's disks, and in the log of every later leader. It never changes; a leader
- *    commits by counting only in its own term; commit, term and `match` never go back.
+ *    commits by counting only in its own term; commit and term never go back, nor does `match` but for a peer whose
+ *    disk lost what it had acknowledged (`Core.owes`).
  * 4. Entries are handed out to be applied in order, once in a process's life, committed and durable here.
  * 5. A confirmed read reflects every write that was acknowledged, and every read that was answered, before it began.
  * 6. Every request message gets at most one reply, and exactly one from a replica that lives on and hears from its

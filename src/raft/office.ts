@@ -58,7 +58,7 @@ export interface CatchUp {
   /** The round ends when the newcomer has this. */
   readonly end: Index;
   readonly since: Millis;
-  /** Its last round was shorter than an election timeout. */
+  /** Its last round was shorter than an election timeout, and the one under way is. */
   readonly done: boolean;
 }
 

@@ -5,9 +5,9 @@
 import { ChangeRefused, NotApplied, OutcomeUnknown, PeerUnreachable } from "../errors.ts";
 import type { ManageReply, ManageRequest, MemberRequest, MembersView } from "../ports.ts";
 import { isChanging } from "../raft/mod.ts";
-import type { Answer, Index, NodeId, RequestId, Term } from "../raft/mod.ts";
+import type { Answer, ChangeTarget, Index, NodeId, RequestId, Term } from "../raft/mod.ts";
 import type { Driver } from "./driver.ts";
-import { planChange } from "./membership.ts";
+import { endsIn, planChange } from "./membership.ts";
 import type { ReplicaParts } from "./parts.ts";
 
 /** How often a change that goes on is looked at, in milliseconds. */
@@ -24,10 +24,11 @@ export interface ManagementParts<Result> {
   readonly leaderChange: (until: number) => Promise<void>;
 }
 
-/** Where a change began. */
+/** Where a change began, and what it is to end in. */
 interface Begun {
   readonly index: Index;
   readonly term: Term;
+  readonly target: ChangeTarget;
 }
 
 export class Management<Result> {
@@ -144,15 +145,17 @@ export class Management<Result> {
 
   /** Begins a change and waits for its end. @throws {ChangeRefused} */
   async #change(request: MemberRequest, deadline: number): Promise<ManageReply | null> {
-    const { configuration, configurationIndex, term } = this.#raft;
+    const { configuration, configurationIndex: index } = this.#raft;
     const plan = planChange(configuration, request);
+    const { target } = plan;
     if (plan.type === "underWay") {
-      return await this.#end({ index: configurationIndex, term }, deadline);
+      return await this.#end({ index, term: this.#raft.termAt(index) ?? 0, target }, deadline);
     }
-    const { target, cancels } = plan;
+    const { cancels } = plan;
     const answer = await this.#ask((id) => ({ type: "change", id, target, cancels }), deadline);
     // Refused for now: a leader that is new, or hands over, or whose last change isn't committed yet.
-    return answer?.type === "changed" ? await this.#end(answer, deadline) : null;
+    if (answer?.type !== "changed") return null;
+    return await this.#end({ index: answer.index, term: answer.term, target }, deadline);
   }
 
   async #ask(
@@ -176,18 +179,20 @@ export class Management<Result> {
   }
 
   /** Waits until a change that has begun is over, or for as long as it may. */
-  async #end({ index, term }: Begun, deadline: number): Promise<ManageReply> {
+  async #end({ index, term, target }: Begun, deadline: number): Promise<ManageReply> {
     const { driver, leaderChange } = this.#of;
     for (;;) {
       const begun = this.#raft.commit >= index;
-      // Behind a snapshot the entry's term is gone: in its own term it is ours, later it may be another leader's.
-      const found = this.#raft.termAt(index) ?? (this.#raft.term === term ? term : null);
-      if (begun && found === null) return { type: "unknown" };
-      if (begun && found !== term) {
+      // Behind a snapshot the entry's term is gone: in our own term it is ours, later it may be another leader's.
+      const known = this.#raft.termAt(index) ?? (this.#raft.term === term ? term : undefined);
+      const there = begun ? known : term;
+      if (there !== undefined && there !== term) {
         const detail = "leadership was lost before the change was replicated";
         return { type: "notApplied", reason: "no_leader", detail };
       }
       const view = this.members();
+      // Behind a snapshot the term is gone: whether the change was committed, or cut, only what came of it may tell.
+      if (there === undefined && !endsIn(view.configuration, target)) return { type: "unknown" };
       const isRunning = driver.state === "running";
       if (begun && (!view.changing || this.#now() >= deadline)) return { type: "members", ...view };
       if (!isRunning || this.#now() >= deadline) return { type: "unknown" };

@@ -9,7 +9,7 @@ import type { ChangeTarget, Configuration, NodeId } from "../raft/mod.ts";
 
 export type ChangePlan =
   /** It is so already, or about to be: the change under way ends in it. */
-  | { readonly type: "underWay" }
+  | { readonly type: "underWay"; readonly target: ChangeTarget }
   | { readonly type: "change"; readonly target: ChangeTarget; readonly cancels: boolean };
 
 /** Of all URLs, ids and incarnations, those of former members among them: an entry has at most 64 KiB. */
@@ -20,7 +20,7 @@ export function planChange(current: Configuration, request: MemberRequest): Chan
   const changing = isChanging(current);
   const intended = intendedBy(current);
   const target = targetOf(current, intended, request);
-  if (isSame(target, intended)) return { type: "underWay" };
+  if (isSame(target, intended)) return { type: "underWay", target };
   if (changing && !takesBack(current, request)) {
     throw new ChangeRefused(
       "change_in_progress",
@@ -31,6 +31,11 @@ export function planChange(current: Configuration, request: MemberRequest): Chan
   }
   checkTarget(current, target);
   return { type: "change", target, cancels: changing };
+}
+
+/** Whether this is what the membership is, or will be once the change under way is over. */
+export function endsIn(current: Configuration, target: ChangeTarget): boolean {
+  return isSame(target, intendedBy(current));
 }
 
 /** What the membership is, or will be once the change under way is over. */
@@ -67,7 +72,7 @@ function withMember(
   { id, url, voter }: MemberRequest & { readonly type: "add" },
 ): ChangeTarget {
   const { voters, learners, urls } = intended;
-  const known = urls[id];
+  const known = urlOf(urls, id);
   if (known !== undefined && known !== url) {
     throw new ChangeRefused("bad_request", `${id} is a member already, by the URL ${known}`);
   }
@@ -116,8 +121,8 @@ function named(
   current: Configuration,
   { voters, learners }: MemberRequest & { readonly type: "set" },
 ): ChangeTarget {
-  const urlOf = ({ id, url }: MemberSpec): [NodeId, string] => {
-    const given = url ?? current.urls[id];
+  const placed = ({ id, url }: MemberSpec): [NodeId, string] => {
+    const given = url ?? urlOf(current.urls, id);
     if (given === undefined) {
       throw new ChangeRefused("bad_request", `${id} is not a member yet: its URL is needed`);
     }
@@ -126,7 +131,7 @@ function named(
   return {
     voters: voters.map(({ id }) => id),
     learners: learners.map(({ id }) => id),
-    urls: Object.fromEntries([...voters, ...learners].map(urlOf)),
+    urls: Object.fromEntries([...voters, ...learners].map(placed)),
   };
 }
 
@@ -134,7 +139,12 @@ function isSame(a: ChangeTarget, b: ChangeTarget): boolean {
   const sameIds = (some: readonly NodeId[], others: readonly NodeId[]): boolean =>
     some.length === others.length && some.every((id) => others.includes(id));
   return sameIds(a.voters, b.voters) && sameIds(a.learners, b.learners) &&
-    [...a.voters, ...a.learners].every((id) => a.urls[id] === b.urls[id]);
+    [...a.voters, ...a.learners].every((id) => urlOf(a.urls, id) === urlOf(b.urls, id));
+}
+
+/** An id may be `constructor` or `__proto__`, and what an object inherits by such a name is no URL. */
+function urlOf(urls: Readonly<Record<NodeId, string>>, id: NodeId): string | undefined {
+  return Object.hasOwn(urls, id) ? urls[id] : undefined;
 }
 
 /** @throws {ChangeRefused} where no cluster could be made of it, or none that anybody could want. */
@@ -157,7 +167,7 @@ function checkTarget(current: Configuration, target: ChangeTarget): void {
   const byUrl = new Map<string, NodeId>();
   // Who leaves may be succeeded at the same address.
   for (const id of ids) {
-    const url = urls[id] ?? "";
+    const url = urlOf(urls, id) ?? "";
     const other = byUrl.get(url);
     if (other !== undefined && other !== id) {
       refuse(`${id} and ${other} would have the same URL, ${url}`);

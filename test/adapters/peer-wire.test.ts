@@ -96,6 +96,12 @@ describe("peer messages", () => {
     }));
   });
 
+  it("of a refusal that is too long leave off its end", () => {
+    const reply = { type: "refused", code: "bad_request", detail: "x".repeat(5000) } as const;
+    const decoded = decodeManageReply(encodeManageReply(reply), wireLimits);
+    assert.deepEqual(decoded, { ...reply, detail: "x".repeat(2048) });
+  });
+
   it("have the same bytes on every runtime", () => {
     const heartbeat = {
       type: "heartbeat" as const,

@@ -329,6 +329,20 @@ describe("the lanes of the transport over fetch", () => {
     assert.equal(await second, true);
   });
 
+  it("keep changes of membership, which may last, out of the way of votes", async () => {
+    const transport = transportTo(urls, { fetch: never.fetch, limits: { lanes: defaultLanes } });
+    const request = { type: "remove", id: "n9" } as const;
+    const open = Array.from(
+      { length: 100 },
+      () => failure(transport.manage("b", request, LONG_MS)),
+    );
+    never.asked.splice(0);
+    open.push(failure(transport.request(heartbeat(), LONG_MS)));
+    assert.deepEqual(never.asked.splice(0), ["http://b/raft/v1/heartbeat"]);
+    transport.close();
+    await Promise.all(open);
+  });
+
   it("give places back, also after failures", async () => {
     const failing = scripted(() => Promise.reject(new Error("broken")));
     const transport = transportTo(urls, { fetch: failing.fetch, limits: { lanes } });

@@ -1,10 +1,16 @@
 /** A node whose disk lost a part of the log: what it may do before it has that again, and how it gets it. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { Raft } from "../../src/raft/mod.ts";
 import type { Cluster } from "./cluster.ts";
 import { accept, after, append, ask, clear, clusterOf, entriesOf } from "./hand.ts";
 import { heartbeat, reject, sent, status, theOnly } from "./hand.ts";
-import { electionTimeoutMs, heartbeatIntervalMs } from "./options.ts";
+import {
+  configurationOf,
+  electionTimeoutMs,
+  heartbeatIntervalMs,
+  raftOptionsOf,
+} from "./options.ts";
 
 const three = ["a", "b", "c"];
 const log = entriesOf([1, 1, 2, 2]);
@@ -80,6 +86,25 @@ describe("a node that lost a part of its log", () => {
     assert.equal(cluster.node("a").raft?.owes, null);
     assert.deepEqual(votes(cluster, 3, 2), [false, false]);
     assert.deepEqual(votes(cluster, 4, 2), [true, true]);
+  });
+
+  it("is as far with a snapshot only once that has taken the log's place for good", () => {
+    const start = { index: 0, term: 0, crc: 0 };
+    const configuration = configurationOf({ voters: three });
+    const raft = new Raft(raftOptionsOf("a", 0, { voters: three }), {
+      hardState: { term: 3, vote: null, commit: 2 },
+      snapshot: { ...start, configuration },
+      logStart: start,
+      entries: log.slice(0, 2),
+      owes: { index: 4, term: 2 },
+    });
+    const meta = { index: 9, term: 3, crc: 1, configuration };
+    const message = { type: "installSnapshot", ...byB, id: 1, meta } as const;
+    const { persist, restore } = raft.step({ type: "receive", message }, 0);
+    assert.deepEqual(restore, meta);
+    assert.deepEqual(raft.owes, { index: 4, term: 2 });
+    raft.step({ type: "persisted", seq: persist?.seq ?? 0 }, 1);
+    assert.equal(raft.owes, null);
   });
 
   it("is as far with a shorter log that ends in a later term", () => {

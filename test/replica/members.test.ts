@@ -65,6 +65,21 @@ describe("members", () => {
     }, { snapshotEntries: 10, trailingEntries: 0 });
   });
 
+  it("a snapshot that a follower gets says who takes part, also to the next one that it takes", async () => {
+    await withCluster(3, async (cluster, leader, follower) => {
+      await cluster.crash(follower.id);
+      await leader.changeMembers(add("n4", { voter: false }), LONG_MS);
+      for (let i = 0; i < 30; i++) await leader.propose(put(`k${i}`, "v"), LONG_MS);
+      await until("a snapshot was taken", () => leader.status().snapshotIndex > 10);
+      await cluster.start([follower.id]);
+      const again = cluster.replica(follower.id);
+      await again.read("linearizable", LONG_MS);
+      assert.ok(again.status().firstIndex > 10);
+      assert.deepEqual(again.appliedConfiguration.learners, ["n4"]);
+      assert.deepEqual(again.status().configuration.learners, ["n4"]);
+    }, { snapshotEntries: 10, trailingEntries: 0 });
+  });
+
   it("a follower hands the request on, and the same again changes nothing", async () => {
     await withCluster(3, async (cluster, leader, follower) => {
       await cluster.join("n4");
@@ -213,11 +228,66 @@ describe("members", () => {
         { type: "add", id: "n1", url: "http://elsewhere", voter: true },
         { type: "add", id: "n9", url: "http://n2", voter: true },
         { type: "add", id: "n1", url: "http://n1", voter: false },
+        // Names that every object has something by.
+        { type: "set", voters: [...all, { id: "__proto__", url: null }], learners: [] },
+        { type: "set", voters: [...all, { id: "constructor", url: null }], learners: [] },
       ];
       for (const request of bad) {
         assert.equal(await refusal(follower.changeMembers(request, LONG_MS)), "bad_request");
       }
       assert.equal(leader.status().lastIndex, before);
+    });
+  });
+
+  it("takes ids that every object has something by", async () => {
+    await withCluster(1, async (_, leader) => {
+      for (const id of ["__proto__", "constructor"]) {
+        const { configuration } = await leader.changeMembers(add(id, { voter: false }), LONG_MS);
+        assert.equal(new Map(Object.entries(configuration.urls)).get(id), `http://${id}`);
+      }
+    });
+  });
+
+  for (
+    const [how, settings] of [
+      ["another leader's entry", {}],
+      ["a snapshot", { snapshotEntries: 10, trailingEntries: 0 }],
+    ] as const
+  ) {
+    it(`a change that was cut, and ${how} stands in its place, is never said to be done`, async () => {
+      await withCluster(3, async (cluster, leader, follower) => {
+        const others = cluster.followers(leader.id).map(({ id }) => id);
+        const { network } = cluster;
+        for (const id of others) network.cut(leader.id, id);
+        for (const id of others) network.cut(id, leader.id);
+        const request: MemberRequest = { type: "remove", id: follower.id };
+        const outcome = leader.changeMembers(request, LONG_MS).then(() => "done", String);
+        const successor = () =>
+          others.map((id) => cluster.replica(id)).find((one) => one.status().role === "leader");
+        await until("another leads", () => successor() !== undefined);
+        for (let i = 0; i < 40; i++) await successor()?.propose(put("a", `${i}`), LONG_MS);
+        for (const id of others) network.heal(leader.id, id);
+        for (const id of others) network.heal(id, leader.id);
+        assert.match(await outcome, /^(NotApplied|OutcomeUnknown)/);
+        assert.equal(successor()?.members().configuration.voters.length, 3);
+      }, settings);
+    });
+  }
+
+  it("what may have begun is unknown: no majority has it, or the answer was lost on its way", async () => {
+    await withCluster(3, async (cluster, leader, follower) => {
+      const { network } = cluster;
+      network.cut(leader.id, follower.id);
+      const asked = follower.changeMembers(add("n8", { voter: false }), 400);
+      await assert.rejects(asked, OutcomeUnknown);
+      assert.deepEqual(leader.members().configuration.learners, ["n8"]);
+      network.heal(leader.id, follower.id);
+      await until("it is led again", () => follower.status().leader !== null);
+      const current = await cluster.leader();
+      for (const { id } of cluster.followers(current.id)) network.cut(current.id, id);
+      // Before it leaves its office for want of a majority.
+      await assert.rejects(current.changeMembers(add("n9", { voter: false }), 50), OutcomeUnknown);
+      assert.ok(current.members().changing);
     });
   });
 
