@@ -203,5 +203,7 @@ function roundOf(core: Core, office: Leadership, id: NodeId, now: Millis): Catch
   if (match < state.end) return { ...state, done: state.done && inTime };
   // While others are waited for, it has to keep up.
   if (inTime) return { ...state, end, since: now, done: true };
-  return state.round >= ROUNDS_MAX ? null : { round: state.round + 1, end, since: now, done: false };
+  return state.round >= ROUNDS_MAX
+    ? null
+    : { round: state.round + 1, end, since: now, done: false };
 }
