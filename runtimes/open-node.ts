@@ -255,6 +255,7 @@ async function handOver(replica: Replica<KvResult>, log: Logger): Promise<void> 
     const leader = await replica.transferLeadership(null, stopLimits.transferTimeoutMs);
     log("info", "handed leadership over", { leader });
   } catch (error) {
-    log("warn", "leadership was not handed over", { error });
+    const reason = error instanceof Error ? error.message : String(error);
+    log("warn", "leadership was not handed over", { reason });
   }
 }

@@ -61,7 +61,7 @@ export interface RecoveredLog {
   readonly entries: readonly Entry[];
 }
 
-/** What a log held, and was lost with a part of the disk. Until it is there again the node doesn't vote. */
+/** What a log held, and was lost with a part of the disk. Until it is there again the node doesn't lead. */
 export interface LogDebt {
   /** The log's last entry. */
   readonly owes: { readonly index: Index; readonly term: Term };

@@ -20,7 +20,7 @@ import type { FileSystem, Logger } from "../ports.ts";
 import type { Configuration, Index, NodeId, SnapshotMeta, Term } from "../raft/types.ts";
 import { openFileWal } from "./file-wal.ts";
 import { judgeSnapshots, SNAPSHOT_NAME } from "./snapshot-check.ts";
-import { SEGMENT_NAME } from "./wal-recovery.ts";
+import { CORRUPTION_ADVICE, SEGMENT_NAME } from "./wal-recovery.ts";
 import { type Survey, surveyWal } from "./wal-survey.ts";
 
 /** An end of a log. */
@@ -101,7 +101,8 @@ export async function repair(
     if (survey.isWhole && snapshots.damaged.length === 0) throw found;
     const owes = later(survey.owes, owed);
     await clear(fs, `${directory}/mending`);
-    await clear(fs, `${directory}/damaged`);
+    // What an earlier repair took out may be the only copy of what is still owed.
+    if (owed === null) await clear(fs, `${directory}/damaged`);
     if (!survey.isWhole) await stage(site, survey);
     const firstSegment = survey.isWhole ? null : survey.nextSegment;
     const decision = { owes, firstSegment, snapshots: snapshots.damaged };
@@ -134,11 +135,11 @@ function tell(
   const kept = Math.max(last.index, snapshot);
   const what = owes === null
     ? "a damaged file was put aside; nothing is lost with it"
-    : "a damaged file was put aside; this node neither votes nor leads until it has from its peers what is lost with it";
+    : "a damaged file was put aside; this node doesn't lead until it has from its peers what is lost with it";
   log("warn", what, {
     file: found.file,
     offset: found.offset,
-    found: found.message,
+    found: found.message.replace(`; ${CORRUPTION_ADVICE}`, ""),
     movedTo: `${directory}/damaged`,
     snapshot,
     keptFrom: Math.min(start.index, snapshot) + 1,

@@ -19,7 +19,7 @@ import type { Configuration, Membership, Millis, NodeId } from "./types.ts";
 
 /** Rounds that a newcomer has to come within an election timeout of the log's end. */
 const ROUNDS_MAX = 10;
-/** A newcomer that says nothing for so many election timeouts is waited for no longer. */
+/** A newcomer whose log doesn't move for so many election timeouts is waited for no longer. */
 const SILENCE_FACTOR = 60;
 /** A leader that is to leave tries so often to hand over before it steps down unsucceeded. */
 const HANDOVERS_MAX = 5;
@@ -192,18 +192,20 @@ function catchUp(core: Core, office: Leadership, next: Membership, now: Millis):
 function roundOf(core: Core, office: Leadership, id: NodeId, now: Millis): CatchUp | null {
   const { electionTimeoutMs } = core.options;
   const end = core.log.lastIndex;
-  const known = office.catchUps.get(id);
-  const state = known ?? { round: 1, end, since: now, done: false };
-  const { match = 0, lastReply = null, answering = false } = office.progress.get(id) ?? {};
-  const heard = Math.max(lastReply ?? state.since, state.since);
-  if (!answering || lastReply === null) {
-    return now - heard > SILENCE_FACTOR * electionTimeoutMs ? null : { ...state, done: false };
-  }
+  const progress = office.progress.get(id);
+  const match = progress?.match ?? 0;
+  const heard = progress?.answering === true && progress.lastReply !== null;
+  const first = { round: 1, end, since: now, done: false, match, movedAt: now };
+  const known = office.catchUps.get(id) ?? first;
+  const isThere = heard && match >= known.end;
+  const moves = match > known.match || isThere || (heard && progress.state === "snapshot");
+  const state = { ...known, match, movedAt: moves ? now : known.movedAt };
+  if (now - state.movedAt > SILENCE_FACTOR * electionTimeoutMs) return null;
+  if (!heard) return { ...state, done: false };
   const inTime = now - state.since <= electionTimeoutMs;
-  if (match < state.end) return { ...state, done: state.done && inTime };
+  if (!isThere) return { ...state, done: state.done && inTime };
   // While others are waited for, it has to keep up.
   if (inTime) return { ...state, end, since: now, done: true };
-  return state.round >= ROUNDS_MAX
-    ? null
-    : { round: state.round + 1, end, since: now, done: false };
+  if (state.round >= ROUNDS_MAX) return null;
+  return { ...state, round: state.round + 1, end, since: now, done: false };
 }

@@ -72,13 +72,12 @@ export class Core {
    * The end of the log that this node had and lost a part of: a disk decayed, and the log was cut, by more than the
    * protocol ever cuts. Null once the durable log's end is as far again, in the order by which votes compare.
    *
-   * What was lost may have been acknowledged, and so be committed: until then this node neither votes nor campaigns.
-   * That endangers nothing. Let an entry be committed that it acknowledged in term t. It was in the log that ended at
-   * `owes`, whose term is therefore t at least. Meanwhile a leader is elected without this node, so by somebody else of
-   * the quorum that committed the entry, who compares honestly: it has the entry, as all leaders after t (thesis 3.6.3).
-   * Once the end is as far again, the last entry is of a later term than t, so of the log of such a leader, or of t
-   * itself and at or behind what was acknowledged: by log matching the entry is here again, and votes compare honestly.
-   * Term and vote were not lost, and what it acknowledges meanwhile it holds, so it counts.
+   * What was lost may have been acknowledged, and so be committed. Until then this node votes as if nothing were lost: it
+   * grants nobody a vote whose log is behind that end, so elections go as they would have gone. And it doesn't campaign:
+   * it lacks what it would have to have. Once the end is as far again, the last entry is of a later term than that end's,
+   * and so of the log of a leader who was elected that way and had all that was committed before; or it is of the same
+   * term, and what was lost is here again by log matching. Then its log speaks for itself. Term and vote were not lost,
+   * and what it acknowledges meanwhile it holds, so it counts.
    */
   owes: { readonly index: Index; readonly term: Term } | null;
 
@@ -131,14 +130,6 @@ export class Core {
   get isVoter(): boolean {
     return isVoter(this.configuration, this.id);
   }
-  /**
-   * Whether this node votes, or may have to campaign although it is about to leave: as long as that isn't committed,
-   * those who stay may need its vote, and its log may be ahead of theirs (thesis 4.2.2).
-   */
-  get mayLead(): boolean {
-    return this.isVoter || isVoter(this.configurationAt(this.commit), this.id);
-  }
-
   /** The configuration that the log up to `index` makes; `index` at the latest snapshot's or after it. */
   configurationAt(index: Index): Configuration {
     const membership = this.#memberships.findLast((membership) => membership.index <= index);

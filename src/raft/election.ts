@@ -6,7 +6,7 @@ import { invariant } from "../assert.ts";
 import type { Core } from "./core.ts";
 import type { Leadership } from "./office.ts";
 import { Lease, leaseDuration } from "./lease.ts";
-import { isSoleVoter, membersOf, votersOf } from "./membership.ts";
+import { isSoleVoter, isVoter, membersOf, votersOf } from "./membership.ts";
 import type { PreVote, PreVoteReply, TimeoutNow, Vote, VoteReply } from "./message.ts";
 import { Progress } from "./progress.ts";
 import { quorumValue, voteResult } from "./quorum.ts";
@@ -23,7 +23,7 @@ export function start(core: Core, now: Millis): void {
 
 /** When this node next wants to look for a leader's absence; Infinity where nothing would follow from it. */
 export function electionDeadline(core: Core): Millis {
-  return core.mayLead || core.leader !== null ? core.electionDue : Infinity;
+  return mayLead(core) || core.leader !== null ? core.electionDue : Infinity;
 }
 
 /** The election timer has come: asks whether an election could be won, if this node may; if not, it knows no leader. */
@@ -65,7 +65,15 @@ function isLate(core: Core, due: Millis, now: Millis): boolean {
  */
 function mayCampaign(core: Core, now: Millis): boolean {
   if (core.owes !== null) return false;
-  return core.mayLead && !core.journal.resetting && !core.appliesMembership && !core.stalled(now);
+  return mayLead(core) && !core.journal.resetting && !core.appliesMembership && !core.stalled(now);
+}
+
+/**
+ * Whether this node votes, or may have to campaign although it is about to leave: as long as that isn't committed, those
+ * who stay may need its vote, and its log may be ahead of theirs (thesis 4.2.2).
+ */
+function mayLead(core: Core): boolean {
+  return core.isVoter || isVoter(core.configurationAt(core.commit), core.id);
 }
 
 function otherVoters(core: Core): readonly string[] {
@@ -204,13 +212,19 @@ function keepsPromise(core: Core, now: Millis): boolean {
   return now < core.startedAt + timeout;
 }
 
-/** Whether we may vote for who has such a log. Nobody knows what we owe: see `Core.owes`. */
+/** The end that votes go by: the log's, or where it ended before a part of it was lost. */
+function votingEnd({ log, owes }: Core): { readonly index: Index; readonly term: Term } {
+  const { last } = log;
+  const isBehind = owes !== null &&
+    (last.term < owes.term || (last.term === owes.term && last.index < owes.index));
+  return isBehind ? owes : last;
+}
+
 function isUpToDate(
   core: Core,
   theirs: { readonly lastIndex: Index; readonly lastTerm: Term },
 ): boolean {
-  if (core.owes !== null) return false;
-  const { index, term } = core.log.last;
+  const { index, term } = votingEnd(core);
   return theirs.lastTerm > term || (theirs.lastTerm === term && theirs.lastIndex >= index);
 }
 

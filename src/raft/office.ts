@@ -58,6 +58,9 @@ export interface CatchUp {
   /** The round ends when the newcomer has this. */
   readonly end: Index;
   readonly since: Millis;
+  /** What it had when last looked at, and when that last grew. */
+  readonly match: Index;
+  readonly movedAt: Millis;
   /** Its last round was shorter than an election timeout, and the one under way is. */
   readonly done: boolean;
 }

@@ -187,7 +187,7 @@ export class Raft {
     return this.#core.term;
   }
 
-  /** How far the log was before a part of it was lost, until it is as far again: it doesn't vote before. Else null. */
+  /** How far the log was before a part of it was lost, until it is as far again: see `Core.owes`. Else null. */
   get owes(): { readonly index: Index; readonly term: Term } | null {
     return this.#core.owes;
   }

@@ -18,7 +18,11 @@ export class DebtWatch {
     this.#debt = null;
     debt.settle().then(
       () =>
-        this.#log("info", "repaired: what was lost is here again, and this node votes", debt.owes),
+        this.#log(
+          "info",
+          "repaired: what was lost is here again, and this node may lead",
+          debt.owes,
+        ),
       (error: unknown) =>
         this.#log("warn", "the record of a repair stays", { error: String(error) }),
     );

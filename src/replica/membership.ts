@@ -122,7 +122,12 @@ function named(
   { voters, learners }: MemberRequest & { readonly type: "set" },
 ): ChangeTarget {
   const placed = ({ id, url }: MemberSpec): [NodeId, string] => {
-    const given = url ?? urlOf(current.urls, id);
+    const known = urlOf(current.urls, id);
+    // An address that leads nowhere would leave the cluster without it, and without a way back.
+    if (url !== null && known !== undefined && url !== known) {
+      throw new ChangeRefused("bad_request", `${id} is a member already, by the URL ${known}`);
+    }
+    const given = url ?? known;
     if (given === undefined) {
       throw new ChangeRefused("bad_request", `${id} is not a member yet: its URL is needed`);
     }

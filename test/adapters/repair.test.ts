@@ -263,16 +263,23 @@ for (const [name, snapshotAt] of [["", null], [" behind a snapshot", 10]] as con
 }
 
 describe("a data directory that is mended", () => {
-  it("keeps what it took out, and only of the latest repair", async () => {
-    const { fs } = await build(null);
-    for (const at of [1000, 530]) {
-      const path = fs.paths().find((each) => each.startsWith("/data/wal/")) ?? "";
-      const bytes = flipped(fs.peek(path), 8 * at);
-      fs.poke(path, bytes);
-      await close(await open(fs));
-      const kept = fs.paths().filter((each) => each.startsWith("/data/damaged/"));
-      assert(kept.some((each) => Buffer.compare(fs.peek(each), bytes) === 0), kept.join());
-      if (at === 530) assert.equal(kept.length, 1);
+  it("keeps what it took out: all of it while anything is owed, then only of the latest repair", async () => {
+    for (const settles of [true, false]) {
+      const { fs } = await build(null);
+      const kept = (): string[] => fs.paths().filter((each) => each.startsWith("/data/damaged/"));
+      const counts: number[] = [];
+      for (const at of [1000, 530]) {
+        const path = fs.paths().find((each) => each.startsWith("/data/wal/")) ?? "";
+        const bytes = flipped(fs.peek(path), 8 * at);
+        fs.poke(path, bytes);
+        const data = await open(fs);
+        if (settles) await data.debt?.settle();
+        await close(data);
+        assert(kept().some((each) => Buffer.compare(fs.peek(each), bytes) === 0), kept().join());
+        counts.push(kept().length);
+      }
+      const [first = 0, second = 0] = counts;
+      assert.equal(second, settles ? 1 : first + 1);
     }
   });
 

@@ -191,7 +191,7 @@ describe("the command line for members", { timeout: 60_000 }, () => {
       assert.equal(refused[at]?.status, 1);
       assert.match(refused[at].stderr, why);
     }
-    const remove = "member remove n2 --timeout 300ms";
+    const remove = "member remove n2 --timeout 2s";
     f.replica.membership.changing = true;
     assert.equal((await one(remove)).status, 1);
     f.replica.refusal = new NotApplied("no_leader", "none");

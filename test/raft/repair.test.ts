@@ -42,15 +42,33 @@ function votes(cluster: Cluster, lastIndex: number, lastTerm: number): boolean[]
 const byB = { from: "b", to: "a", term: 3 } as const;
 
 describe("a node that lost a part of its log", () => {
-  it("votes for nobody, be their log as long as its own was", () => {
+  it("votes as if nothing were lost: for no log that is behind where its own ended", () => {
     assert.deepEqual(votes(repairing(2), 2, 1), [false, false]);
-    assert.deepEqual(votes(repairing(2), 4, 2), [false, false]);
+    assert.deepEqual(votes(repairing(2), 3, 2), [false, false]);
+    assert.deepEqual(votes(repairing(2), 4, 2), [true, true]);
+    assert.deepEqual(votes(repairing(2), 3, 3), [true, true]);
     assert.deepEqual(votes(repairing(4), 4, 2), [true, true]);
+  });
+
+  it("elects whoever has all of it, though two of three have lost a part", () => {
+    const cluster = clusterOf(three);
+    for (const id of three) {
+      cluster.crash(id);
+      const { disk } = cluster.node(id);
+      disk.entries = [...log];
+      disk.hardState = { term: 3, vote: null, commit: 0 };
+      if (id !== "c") disk.decay(id === "a" ? 1 : 2);
+    }
+    for (const id of three) cluster.restart(id);
+    cluster.run(20 * electionTimeoutMs);
+    assert.equal(cluster.leader?.id, "c");
+    for (const id of three) assert.equal(status(cluster, id).commit, 5);
+    for (const id of three) assert.equal(cluster.node(id).raft?.owes, null);
   });
 
   it("takes a later term on all the same, and keeps it", () => {
     const cluster = repairing(2);
-    cluster.inject(ask("vote", { ...byB, term: 9 }, { lastIndex: 4, lastTerm: 2 }));
+    cluster.inject(ask("vote", { ...byB, term: 9 }, { lastIndex: 3, lastTerm: 2 }));
     assert.equal(status(cluster, "a").term, 9);
     assert.equal(status(cluster, "a").vote, null);
   });

@@ -225,6 +225,7 @@ describe("members", () => {
         { type: "set", voters: [...all, { id: "n9", url: null }], learners: [] },
         { type: "set", voters: all, learners: [{ id: "n1", url: null }] },
         { type: "set", voters: [...all, { id: "n9", url: "http://n1" }], learners: [] },
+        { type: "set", voters: [{ id: "n1", url: "http://elsewhere" }], learners: [] },
         { type: "add", id: "n1", url: "http://elsewhere", voter: true },
         { type: "add", id: "n9", url: "http://n2", voter: true },
         { type: "add", id: "n1", url: "http://n1", voter: false },

@@ -26,7 +26,7 @@ export class Decay {
     this.#disk = disk;
   }
 
-  /** Whether the node lacks what it once acknowledged, and therefore doesn't vote. */
+  /** Whether the node lacks what it once acknowledged, and therefore doesn't lead. */
   get owes(): boolean {
     return this.#owes;
   }

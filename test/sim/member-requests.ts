@@ -60,7 +60,8 @@ export function fulfils(configuration: Configuration, request: MemberRequest): b
 /** The same text for the same configuration, whatever the order in which it is spelled. */
 export function canonical(configuration: Configuration): string {
   const { voters, outgoing, learners, urls, incarnations = {}, removed = [], next } = configuration;
-  const pairs = (texts: Readonly<Record<string, string>>) => Object.entries(texts).sort();
+  const pairs = (texts: Readonly<Record<string, string>>) =>
+    Object.entries(texts).sort(([a], [b]) => (a < b ? -1 : 1));
   return JSON.stringify([
     ...[voters, outgoing, learners, removed].map((ids) => ids.toSorted()),
     ...[urls, incarnations].map(pairs),

@@ -102,7 +102,7 @@ export class Machine implements Endpoint {
     return this.#state !== "down";
   }
 
-  /** Whether it lacks what it once acknowledged, and therefore doesn't vote. */
+  /** Whether it lacks what it once acknowledged, and therefore doesn't lead. */
   get owes(): boolean {
     return this.#decay.owes;
   }

@@ -225,6 +225,8 @@ export class Oracles {
     for (const [candidate, log] of lacking) {
       const configuration = this.memberships.of(log, "restarts");
       const { voters, outgoing } = configuration;
+      // Who knows that it lacks something doesn't campaign.
+      if (log.owes) continue;
       if (!voters.includes(candidate) && !outgoing.includes(candidate)) continue;
       const grants = (voter: string): boolean => this.#logs.get(voter)?.isAheadOf(log) === false;
       if (!isQuorum(configuration, grants)) continue;
@@ -293,8 +295,15 @@ export class Oracles {
   }
 
   #promised(id: string, term: number, vote: string): void {
-    const { hardState, owes } = this.log(id);
-    if (owes) this.fail(`${id} votes for ${vote} in term ${term}, and lacks what its disk held`);
+    const log = this.log(id);
+    const { hardState } = log;
+    const candidate = this.log(vote);
+    // One that is of another term by now may have been cut.
+    if (
+      log.owes && candidate.hardState.term === term && (vote === id || log.isAheadOf(candidate))
+    ) {
+      this.fail(`${id} votes for ${vote} in term ${term}, who lacks what its disk held`);
+    }
     if (hardState.term > term || (hardState.term === term && hardState.vote === vote)) return;
     this.fail(
       `${id} votes for ${vote} in term ${term}, and its disk has term ${hardState.term} and a vote for ${hardState.vote}`,

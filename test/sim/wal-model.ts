@@ -74,8 +74,12 @@ export class WalModel {
 
   /** Whether this log would deny the other its vote (thesis 3.6.1). */
   isAheadOf(other: WalModel): boolean {
-    if (this.owes) return true;
-    const { term, index } = this.last;
+    // By where it ended before anything of it was lost.
+    const ends = this.#owed.map(({ base, entries }) => entries.at(-1) ?? base);
+    const { term, index } = ends.reduce(
+      (a, b) => b.term > a.term || (b.term === a.term && b.index > a.index) ? b : a,
+      this.last,
+    );
     return term > other.last.term || (term === other.last.term && index > other.last.index);
   }
 

@@ -169,8 +169,7 @@ export const logMutants: readonly Mutant[] = [
   ),
   mutant("vote-while-owing", "a node whose disk lost what it had acknowledged votes at once", {
     file: "src/raft/election.ts",
-    find: `  if (core.owes !== null) return false;
-  const { index, term } = core.log.last;`,
+    find: `  const { index, term } = votingEnd(core);`,
     replace: `  const { index, term } = core.log.last;`,
   }),
   mutant("stale-completion", "a write from before a cut marks today's entries durable", {
