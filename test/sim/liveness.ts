@@ -171,8 +171,11 @@ export class Liveness {
 
   /** Under one leader, on a sound network, no put is left without an answer, except by what a disk is still slow at. */
   #neglected({ id }: Machine, terms: string): void {
-    if (this.#of.options.faults.has("slowDisk")) return;
-    this.#of.oracles.fail(
+    const { options, oracles } = this.#of;
+    if (options.faults.has("slowDisk")) return;
+    // Who is a member no more ends, with what it still waits for.
+    if (!membersOf(oracles.memberships.last.configuration).includes(id)) return;
+    oracles.fail(
       `a put on ${id} was left without an answer, while the terms stayed ${terms}`,
     );
   }
