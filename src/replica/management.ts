@@ -152,10 +152,34 @@ export class Management<Result> {
       return await this.#end({ index, term: this.#raft.termAt(index) ?? 0, target }, deadline);
     }
     const { cancels } = plan;
+    this.#refuseSilent(target);
     const answer = await this.#ask((id) => ({ type: "change", id, target, cancels }), deadline);
     // Refused for now: a leader that is new, or hands over, or whose last change isn't committed yet.
     if (answer?.type !== "changed") return null;
     return await this.#end({ index: answer.index, term: answer.term, target }, deadline);
+  }
+
+  /**
+   * A majority that doesn't answer could neither carry the change on nor let it be taken back. Newcomers have to answer
+   * before they count.
+   * @throws {ChangeRefused}
+   */
+  #refuseSilent({ voters }: ChangeTarget): void {
+    const { progress, id: self } = this.#raft.status();
+    const { electionTimeoutMs } = this.#of.parts.options.raft;
+    const since = this.#now() - 2 * electionTimeoutMs;
+    const silent = voters.filter((id) => {
+      const peer = progress.find((each) => each.id === id);
+      return id !== self && peer !== undefined && (peer.lastReply ?? -Infinity) < since;
+    });
+    if (2 * silent.length < voters.length) return;
+    throw new ChangeRefused(
+      "bad_request",
+      `of the voters ${voters.join(", ")} that would be left, ${
+        silent.join(", ")
+      } can't be heard from: ` +
+        "no majority would be there",
+    );
   }
 
   async #ask(

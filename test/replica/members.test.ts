@@ -203,6 +203,31 @@ describe("members", () => {
     }, { snapshotEntries: 5, trailingEntries: 0 });
   });
 
+  it("is refused where no majority of those who would be left answers", async () => {
+    await withCluster(3, async (cluster, leader, follower) => {
+      const other = cluster.followers(leader.id).find(({ id }) => id !== follower.id);
+      assert.ok(other);
+      await cluster.crash(other.id);
+      const silent = async (): Promise<string> =>
+        await leader.changeMembers({ type: "remove", id: follower.id }, LONG_MS).then(
+          () => "done",
+          (error: unknown) => error instanceof ChangeRefused ? error.code : String(error),
+        );
+      // It has to be silent for a while.
+      await until("it is refused", async () => {
+        const { lastReply = null } = leader.status().progress.find(({ id }) => id === other.id) ??
+          {};
+        return lastReply !== null && performance.now() - lastReply > 1000;
+      });
+      assert.equal(await silent(), "bad_request");
+      const { configuration } = await leader.changeMembers(
+        { type: "remove", id: other.id },
+        LONG_MS,
+      );
+      assert.deepEqual(configuration.voters.toSorted(), [leader.id, follower.id].toSorted());
+    });
+  });
+
   it("whoever was removed is not removed twice, and who was never there is not found", async () => {
     await withCluster(3, async (_, leader, follower) => {
       await leader.changeMembers({ type: "remove", id: follower.id }, LONG_MS);
