@@ -45,10 +45,12 @@ export async function openFileSnapshots(options: FileSnapshotsOptions): Promise<
     const meta = newest === undefined ? null : await checkNewest(fs, directory, newest);
     // A killed process may have left its name, and with it the removal of older ones, in the system's cache only.
     if (meta !== null) await fs.syncDirectory(directory);
+    // Nor need the removal of a part have come to the disk that a newer one took the place of.
+    const newestPart = names.findLast((name) => PART_NAME.test(name));
     for (const name of names) {
       const older = SNAPSHOT_NAME.test(name) && name !== newest;
       const partOf = parseInt(PART_NAME.exec(name)?.[1] ?? "", 16);
-      const useless = partOf <= (meta?.index ?? 0);
+      const useless = partOf <= (meta?.index ?? 0) || (partOf > 0 && name !== newestPart);
       if (older || useless || name === TEMPORARY_NAME) await fs.remove(`${directory}/${name}`);
     }
     return new FileSnapshots(fs, directory, meta);

@@ -178,3 +178,20 @@ for (const { name, run } of implementations) {
       }));
   });
 }
+
+describe("FileSnapshots", () => {
+  it("keep only the newest of the parts that a power cut brought back", async () => {
+    const fs = new MemoryFileSystem();
+    const directory = "/data/snapshots";
+    const parts = (): string[] => fs.paths().filter((path) => path.endsWith(".part"));
+    const store = await openFileSnapshots({ fs, directory });
+    await store.stage({ index: 5, term: 2, size: 100 });
+    const [older = ""] = parts();
+    await store.stage({ index: 9, term: 2, size: 100 });
+    const [newer] = parts();
+    await (await fs.open(older, "create")).close();
+    assert.equal(parts().length, 2);
+    await openFileSnapshots({ fs, directory });
+    assert.deepEqual(parts(), [newer]);
+  });
+});
