@@ -95,8 +95,8 @@ export const changeMutants: readonly Mutant[] = [
   }),
   mutant("newcomer-awaited-for-ever", "a newcomer that never comes is waited for", {
     file: change,
-    find: `    return now - heard > SILENCE_FACTOR * electionTimeoutMs ?`,
-    replace: `    return now - heard > SILENCE_FACTOR * electionTimeoutMs * Infinity ?`,
+    find: `  if (now - state.movedAt > SILENCE_FACTOR * electionTimeoutMs) return null;`,
+    replace: ``,
   }),
   mutant("joint-never-left", "a joint phase lasts for ever", {
     file: change,
@@ -134,10 +134,10 @@ export const changeMutants: readonly Mutant[] = [
     replace: `  const gone = ids.find(() => false);`,
   }, {
     file: change,
-    find: `  const { next: _given, ...given } = current;`,
-    replace: `  const { next: _given, removed = [], ...rest } = current;
+    find: `  const next = { voters: target.voters, learners: target.learners };`,
+    replace: `  const next = { voters: target.voters, learners: target.learners };
   const back = new Set([...next.voters, ...next.learners]);
-  const given = { ...rest, removed: removed.filter((id) => !back.has(id)) };`,
+  current = { ...current, removed: (current.removed ?? []).filter((id) => !back.has(id)) };`,
   }),
   mutant("another-life-is-bound", "whoever says to be a member takes the place of the one known", {
     file: change,
@@ -160,7 +160,7 @@ export const changeMutants: readonly Mutant[] = [
   }),
   mutant("lost-change-is-over", "a change that was cut from the log is called over", {
     file: management,
-    find: `      if (begun && found !== term) {`,
-    replace: `      if (begun && term < 0) {`,
+    find: `      if (there !== undefined && there !== term) {`,
+    replace: `      if (there !== undefined && term < 0) {`,
   }),
 ];
