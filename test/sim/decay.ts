@@ -37,7 +37,7 @@ export class Decay {
     const disk = this.#disk;
     const outcome = await disk.judgeDamage();
     const log = outcome === "detected" ? null : await disk.peekLog();
-    this.#lastFrameHit = outcome === "tailLost" ||
+    this.#lastFrameHit = outcome === "tailLost" || disk.lastFrameHit ||
       (disk.writesSinceMisdirected !== null && disk.writesSinceMisdirected < 2);
     if (log === null) return true;
     const may = oracles.log(this.#id).admits(log) || !this.#lastFrameHit;

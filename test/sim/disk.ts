@@ -58,6 +58,15 @@ export type DamageOutcome =
   /** The last frames, all of them hit, are gone as if they had been torn: no reader can tell. */
   | "tailLost";
 
+function isLastFrameHit({ lastFrame, segments }: Recovery, { places }: Damage): boolean {
+  if (lastFrame === null) return false;
+  const { offset, bytes } = lastFrame;
+  const path = segments.at(-1)?.path;
+  return places.some((place) =>
+    place.path === path && place.from < offset + bytes.length && place.to > offset
+  );
+}
+
 /** The disk as it was, and where it is not so any more: half-open ranges of bytes. */
 interface Damage {
   readonly sound: MemoryFileSystem;
@@ -164,6 +173,9 @@ export class SimDisk implements FileSystem {
     return (await recoverCopy(this.#memory))?.log.recovered() ?? null;
   }
 
+  /** Whether the damage that was judged hit the last frame: beside whatever else it hit, no reader can tell of that. */
+  lastFrameHit = false;
+
   /**
    * What became of the log by `damage`.
    * @throws {Error} where something would be lost that a reader could have told.
@@ -171,8 +183,10 @@ export class SimDisk implements FileSystem {
   async judgeDamage(): Promise<DamageOutcome> {
     const damage = this.#damaged;
     this.#damaged = null;
+    this.lastFrameHit = false;
     if (damage === null) return "harmless";
     const before = await recoverCopy(damage.sound);
+    this.lastFrameHit = before !== null && isLastFrameHit(before, damage);
     const after = await recoverCopy(this.#memory);
     if (before === null || after === null) return "detected";
     if (after.sequence === before.sequence) return "harmless";
