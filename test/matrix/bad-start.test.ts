@@ -38,7 +38,7 @@ const wrongFlags: readonly (readonly [flags: string, words: RegExp])[] = [
   ["--listen 127.0.0.1:99999", /--listen takes/],
   ["--id a/b", /--id takes/],
   ["--peers n1=nonsense", /--peers takes/],
-  [`--id n9 --peers ${peers}`, /--peers.*n9/],
+  [`--id n9 --peers ${peers} --join ${peers}`, /--join takes.*--peers/],
   ["--storage tape", /--storage takes file or memory/],
   ["--secret tooshort", /--secret takes at least 32/],
   ["--listen 0.0.0.0:4001 --advertise http://10.0.0.1:4001", /--secret/],

@@ -397,6 +397,7 @@ export class Machine implements Endpoint {
     oracles.becameLeader(this.id, term, {
       firstIndex: replica.status().firstIndex,
       configuration: replica.status().configuration,
+      commit: replica.status().commit,
       crcAt: (index) => replica.entries(index, 1)[0]?.crc,
     });
     oracles.onElected(this.id);

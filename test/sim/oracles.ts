@@ -16,6 +16,8 @@ export interface LeaderLog {
   /** The first entry that it holds; those before were committed and are in its snapshot. */
   readonly firstIndex: number;
   readonly configuration: Configuration;
+  /** As far as it knows. */
+  readonly commit: number;
   crcAt(index: number): number | undefined;
 }
 
@@ -127,7 +129,9 @@ export class Oracles {
     this.onLeader(term);
     // A candidate that slept finds its votes when others have led and committed since: it needn't have that.
     if (term <= this.#committedBy) return;
-    if (this.memberships.removed.has(id)) this.fail(`${id} leads term ${term}, and was removed`);
+    // Who doesn't know yet that its removal is committed may have to lead, until it does (thesis 4.2.2).
+    const { removed = [] } = this.memberships.at(log.commit).configuration;
+    if (removed.includes(id)) this.fail(`${id} leads term ${term}, and was removed`);
     const { index, crc } = this.reference.last;
     if (index < log.firstIndex) return;
     const own = log.crcAt(index);
