@@ -1,5 +1,6 @@
 /** What the replica needs of the world, as interfaces only. `adapters/` has them for real machines and for tests. */
 import type { ChangeRefusedCode, NotAppliedReason } from "./errors.ts";
+import type { LogEnd } from "./raft/log.ts";
 import type { ReplyMessage, RequestMessage } from "./raft/message.ts";
 import type {
   Configuration,
@@ -64,7 +65,7 @@ export interface RecoveredLog {
 /** What a log held, and was lost with a part of the disk. Until it is there again the node doesn't lead. */
 export interface LogDebt {
   /** The log's last entry. */
-  readonly owes: { readonly index: Index; readonly term: Term };
+  readonly owes: LogEnd;
   /** It is here again, durably. @throws {DiskFailure} */
   settle(): Promise<void>;
 }

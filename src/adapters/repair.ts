@@ -17,17 +17,14 @@ import { crc32 } from "node:zlib";
 import * as v from "valibot";
 import { CorruptData, DiskFailure, MalformedBytes } from "../errors.ts";
 import type { FileSystem, Logger } from "../ports.ts";
-import type { Configuration, Index, NodeId, SnapshotMeta, Term } from "../raft/types.ts";
+import { isAsFar, type LogEnd } from "../raft/log.ts";
+import type { Configuration, NodeId, SnapshotMeta } from "../raft/types.ts";
 import { openFileWal } from "./file-wal.ts";
 import { judgeSnapshots, SNAPSHOT_NAME } from "./snapshot-check.ts";
 import { CORRUPTION_ADVICE, SEGMENT_NAME } from "./wal-recovery.ts";
 import { type Survey, surveyWal } from "./wal-survey.ts";
 
-/** An end of a log. */
-export interface LogEnd {
-  readonly index: Index;
-  readonly term: Term;
-}
+export type { LogEnd } from "../raft/log.ts";
 
 /** What stands in the place that is mended. */
 export interface RepairSite {
@@ -167,7 +164,7 @@ function hasOthers({ voters, outgoing }: Configuration, id: NodeId): boolean {
 
 function later(a: LogEnd | null, b: LogEnd | null): LogEnd | null {
   if (a === null || b === null) return a ?? b;
-  return a.term > b.term || (a.term === b.term && a.index >= b.index) ? a : b;
+  return isAsFar(a, b) ? a : b;
 }
 
 /** Writes what is kept as a log of its own. */

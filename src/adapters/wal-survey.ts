@@ -20,7 +20,8 @@ import { InvariantViolation } from "../assert.ts";
 import { CorruptData, MalformedBytes } from "../errors.ts";
 import type { FileSystem } from "../ports.ts";
 import { decodeConfiguration } from "../raft/membership.ts";
-import type { Configuration, HardState, Index, Term } from "../raft/types.ts";
+import type { LogEnd } from "../raft/log.ts";
+import type { Configuration, HardState } from "../raft/types.ts";
 import { type ChainPoint, readU32, readU64 } from "./log-record.ts";
 import {
   findFrameHeader,
@@ -47,7 +48,7 @@ export interface Survey {
   /** What is kept. */
   readonly log: WalLog;
   /** Where the log ended; null where what is kept ends there, too. */
-  readonly owes: { readonly index: Index; readonly term: Term } | null;
+  readonly owes: LogEnd | null;
   /** The first loss; null where there is none. */
   readonly damage: CorruptData | null;
   /** What is kept is what a recovery of these files says. */

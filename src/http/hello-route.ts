@@ -14,8 +14,8 @@ import {
 import type { PeerAuthenticator } from "../adapters/peer-wire.ts";
 import { MalformedBytes } from "../errors.ts";
 import { Arrivals } from "./arrivals.ts";
+import { readPeerBody } from "./peer-body.ts";
 import { problem } from "./problem.ts";
-import { readBody } from "./raft-routes.ts";
 import type { ProblemCode } from "./wire.ts";
 
 export interface HelloRouteOptions {
@@ -59,14 +59,9 @@ export function helloRoute(options: HelloRouteOptions): Hono {
     }
     inflight++;
     try {
-      const body = await readBody(c.req.raw, HELLO_BYTES_MAX, arrivals);
-      if (body === "too_large") {
-        return refuse(c, 413, "too_large", `a hello has at most ${HELLO_BYTES_MAX} bytes`);
-      }
-      if (body === "timed_out") {
-        return refuse(c, 408, "request_timeout", "the body took too long to arrive");
-      }
-      if (body === "broken") return refuse(c, 400, "bad_request", "the body broke off");
+      const bounds = { what: "hello", bytesMax: HELLO_BYTES_MAX };
+      const body = await readPeerBody(c.req.raw, bounds, arrivals);
+      if (!(body instanceof Uint8Array)) return refuse(c, body.status, body.code, body.detail);
       const exchange = authenticator.openRequest(c.req.raw.headers, HELLO_PATH, body);
       if ("refused" in exchange) return refuse(c, 401, "unauthenticated", exchange.refused);
       const reply = encodeHelloReply(answer(decodeHello(body, exchange)));

@@ -34,8 +34,8 @@ import {
 import { MalformedBytes, PeerUnreachable } from "../errors.ts";
 import type { PeerHandler } from "../ports.ts";
 import { Arrivals } from "./arrivals.ts";
+import { readPeerBody } from "./peer-body.ts";
 import { problem } from "./problem.ts";
-import { readStream } from "./stream.ts";
 import type { ProblemCode } from "./wire.ts";
 
 export interface RaftRoutesLimits {
@@ -88,28 +88,10 @@ export function raftRoutes(options: RaftRoutesOptions): Hono {
       }
       inflight[lane]++;
       try {
-        const { bodyBytesMax } = limits.wire;
-        const body = await readBody(c.req.raw, bodyBytesMax, arrivals);
-        if (body === "too_large") {
-          return problemFrom(
-            options,
-            c,
-            413,
-            "too_large",
-            `a peer message has at most ${bodyBytesMax} bytes`,
-          );
-        }
-        if (body === "timed_out") {
-          return problemFrom(
-            options,
-            c,
-            408,
-            "request_timeout",
-            "the body took too long to arrive",
-          );
-        }
-        if (body === "broken") {
-          return problemFrom(options, c, 400, "bad_request", "the body broke off");
+        const { bodyBytesMax: bytesMax } = limits.wire;
+        const body = await readPeerBody(c.req.raw, { what: "peer message", bytesMax }, arrivals);
+        if (!(body instanceof Uint8Array)) {
+          return problemFrom(options, c, body.status, body.code, body.detail);
         }
         const exchange = authenticator.openRequest(c.req.raw.headers, path, body);
         if ("refused" in exchange) {
@@ -215,45 +197,5 @@ function checkEnds(
   }
   if (message.to !== exchange.to) {
     throw new MalformedBytes("to: not the node that Holdfast-To names", 0);
-  }
-}
-
-/** Reads a body of at most `bytesMax`. */
-export async function readBody(
-  request: Request,
-  bytesMax: number,
-  arrivals: Arrivals,
-): Promise<Uint8Array<ArrayBuffer> | "too_large" | "timed_out" | "broken"> {
-  const length = request.headers.get("content-length");
-  // A server hands on no more than the length announced, so one call may read it all.
-  if (length !== null && !(Number(length) <= bytesMax)) return "too_large";
-  const reading = length === null ? readUnsaid(request, bytesMax) : readWhole(request, bytesMax);
-  return await arrivals.within(reading, "timed_out" as const);
-}
-
-async function readWhole(
-  request: Request,
-  bytesMax: number,
-): Promise<Uint8Array<ArrayBuffer> | "too_large" | "broken"> {
-  try {
-    const body = new Uint8Array(await request.arrayBuffer());
-    return body.length > bytesMax ? "too_large" : body;
-  } catch {
-    return "broken";
-  }
-}
-
-async function readUnsaid(
-  request: Request,
-  bytesMax: number,
-): Promise<Uint8Array<ArrayBuffer> | "too_large" | "broken"> {
-  const reader = request.body?.getReader();
-  if (reader === undefined) return new Uint8Array();
-  try {
-    const body = await readStream(reader, bytesMax);
-    if (body === "too_large") await reader.cancel();
-    return body;
-  } catch {
-    return "broken";
   }
 }

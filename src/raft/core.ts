@@ -9,7 +9,7 @@
 import { invariant } from "../assert.ts";
 import { Freshness } from "./freshness.ts";
 import { Journal } from "./journal.ts";
-import { RaftLog } from "./log.ts";
+import { isAsFar, type LogEnd, RaftLog } from "./log.ts";
 import { decodeConfiguration, isVoter } from "./membership.ts";
 import type { Message, RequestMessage } from "./message.ts";
 import type { Campaign, Leadership } from "./office.ts";
@@ -79,7 +79,7 @@ export class Core {
    * term, and what was lost is here again by log matching. Then its log speaks for itself. Term and vote were not lost,
    * and what it acknowledges meanwhile it holds, so it counts.
    */
-  owes: { readonly index: Index; readonly term: Term } | null;
+  owes: LogEnd | null;
 
   /** Whether some other node may count on a promise that this one made before it (re)started. */
   readonly mayHavePromised: boolean;
@@ -130,6 +130,7 @@ export class Core {
   get isVoter(): boolean {
     return isVoter(this.configuration, this.id);
   }
+
   /** The configuration that the log up to `index` makes; `index` at the latest snapshot's or after it. */
   configurationAt(index: Index): Configuration {
     const membership = this.#memberships.findLast((membership) => membership.index <= index);
@@ -234,9 +235,7 @@ export class Core {
   settleDebt(): void {
     if (this.owes === null || this.journal.resetting) return;
     const end = this.log.position(Math.min(this.journal.durable, this.log.lastIndex));
-    if (end === undefined) return;
-    const { index, term } = this.owes;
-    if (end.term > term || (end.term === term && end.index >= index)) this.owes = null;
+    if (end !== undefined && isAsFar(end, this.owes)) this.owes = null;
   }
 
   onApplied(index: Index): void {

@@ -6,6 +6,7 @@ import { invariant } from "../assert.ts";
 import type { Core } from "./core.ts";
 import type { Leadership } from "./office.ts";
 import { Lease, leaseDuration } from "./lease.ts";
+import { isAsFar } from "./log.ts";
 import { isSoleVoter, isVoter, membersOf, votersOf } from "./membership.ts";
 import type { PreVote, PreVoteReply, TimeoutNow, Vote, VoteReply } from "./message.ts";
 import { Progress } from "./progress.ts";
@@ -212,20 +213,14 @@ function keepsPromise(core: Core, now: Millis): boolean {
   return now < core.startedAt + timeout;
 }
 
-/** The end that votes go by: the log's, or where it ended before a part of it was lost. */
-function votingEnd({ log, owes }: Core): { readonly index: Index; readonly term: Term } {
-  const { last } = log;
-  const isBehind = owes !== null &&
-    (last.term < owes.term || (last.term === owes.term && last.index < owes.index));
-  return isBehind ? owes : last;
-}
-
+/** As up to date as our log, and as what that was before a part of it was lost (see `Core.owes`). */
 function isUpToDate(
   core: Core,
-  theirs: { readonly lastIndex: Index; readonly lastTerm: Term },
+  { lastIndex, lastTerm }: { readonly lastIndex: Index; readonly lastTerm: Term },
 ): boolean {
-  const { index, term } = votingEnd(core);
-  return theirs.lastTerm > term || (theirs.lastTerm === term && theirs.lastIndex >= index);
+  const theirs = { index: lastIndex, term: lastTerm };
+  const { log, owes } = core;
+  return isAsFar(theirs, log.last) && (owes === null || isAsFar(theirs, owes));
 }
 
 // Candidates' replies. Those of an earlier attempt don't count.

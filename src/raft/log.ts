@@ -12,6 +12,17 @@ export interface LogPosition {
   readonly crc: number;
 }
 
+/** Where a log ends, as votes compare it. */
+export interface LogEnd {
+  readonly index: Index;
+  readonly term: Term;
+}
+
+/** Whether a log that ends at `end` is as up to date as one that ends at `other` (thesis 3.6.1). */
+export function isAsFar(end: LogEnd, other: LogEnd): boolean {
+  return end.term > other.term || (end.term === other.term && end.index >= other.index);
+}
+
 export class RaftLog {
   #base: LogPosition;
   /** `#entries[i]` stands at `#base.index + 1 + i`; indexes without a gap, terms never going back. */

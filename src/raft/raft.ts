@@ -4,6 +4,7 @@ import * as changes from "./change.ts";
 import { Core } from "./core.ts";
 import { receive } from "./dispatch.ts";
 import * as election from "./election.ts";
+import type { LogEnd } from "./log.ts";
 import * as priority from "./priority.ts";
 import * as reads from "./read-index.ts";
 import * as replication from "./replication.ts";
@@ -188,7 +189,7 @@ export class Raft {
   }
 
   /** How far the log was before a part of it was lost, until it is as far again: see `Core.owes`. Else null. */
-  get owes(): { readonly index: Index; readonly term: Term } | null {
+  get owes(): LogEnd | null {
     return this.#core.owes;
   }
 

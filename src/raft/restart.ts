@@ -1,6 +1,6 @@
 /** What the disk held, checked and made into a beginning. A contradiction stops the start: only an operator may decide. */
 import { invariant } from "../assert.ts";
-import type { LogPosition } from "./log.ts";
+import type { LogEnd, LogPosition } from "./log.ts";
 import type { RaftRestart } from "./step.ts";
 import type { Entry, Index, NodeId, SnapshotMeta, Term } from "./types.ts";
 
@@ -15,7 +15,7 @@ interface Beginning {
   readonly writtenCommit: Index;
   readonly writesTerm: boolean;
   readonly writesReset: boolean;
-  readonly owes: { readonly index: Index; readonly term: Term } | null;
+  readonly owes: LogEnd | null;
 }
 
 /**

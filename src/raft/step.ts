@@ -1,4 +1,5 @@
 /** The core's one door, as data: what goes in (`RaftEvent`), what comes out (`Effects`). */
+import type { LogEnd } from "./log.ts";
 import type { Message } from "./message.ts";
 import type {
   Configuration,
@@ -157,7 +158,7 @@ export interface RaftRestart {
   readonly logStart: { readonly index: Index; readonly term: Term; readonly crc: number };
   readonly entries: readonly Entry[];
   /** What the log's end was before a part of it was lost; null or missing where nothing was. See `Core.owes`. */
-  readonly owes?: { readonly index: Index; readonly term: Term } | null;
+  readonly owes?: LogEnd | null;
 }
 
 /** For status, metrics and tests; computed when asked. */

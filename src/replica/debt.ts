@@ -21,7 +21,7 @@ export class DebtWatch {
         this.#log(
           "info",
           "repaired: what was lost is here again, and this node may lead",
-          debt.owes,
+          { ...debt.owes },
         ),
       (error: unknown) =>
         this.#log("warn", "the record of a repair stays", { error: String(error) }),

@@ -173,12 +173,10 @@ export class Management<Result> {
       return id !== self && peer !== undefined && (peer.lastReply ?? -Infinity) < since;
     });
     if (2 * silent.length < voters.length) return;
+    const [left, unheard] = [voters.join(", "), silent.join(", ")];
     throw new ChangeRefused(
       "bad_request",
-      `of the voters ${voters.join(", ")} that would be left, ${
-        silent.join(", ")
-      } can't be heard from: ` +
-        "no majority would be there",
+      `of the voters ${left} that would be left, ${unheard} can't be heard from: no majority would be there`,
     );
   }
 

@@ -45,13 +45,13 @@ export const keptSeeds: readonly KeptSeed[] = [
     defect: "received-snapshot-unsynced",
   },
   {
-    seed: 10n,
+    seed: 64n,
     seconds: 60,
     found: "members that were cut from the log stayed members",
     defect: "change-kept-over-a-cut",
   },
   {
-    seed: 57n,
+    seed: 87n,
     seconds: 60,
     found: "a change that was cut from the log was called over",
     defect: "lost-change-is-over",

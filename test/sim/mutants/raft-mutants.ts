@@ -48,9 +48,8 @@ export const electionMutants: readonly Mutant[] = [
   }),
   mutant("vote-for-shorter-log", "votes don't look at the candidate's log", {
     file: election,
-    find:
-      `  return theirs.lastTerm > term || (theirs.lastTerm === term && theirs.lastIndex >= index);`,
-    replace: `  return theirs.lastTerm >= 0 && term >= 0 && index >= 0;`,
+    find: `isAsFar(theirs, log.last) && `,
+    replace: `log.last.term >= 0 && `,
   }),
   mutant("earlier-votes-count", "votes of an earlier attempt count in this one", {
     file: election,
@@ -169,8 +168,8 @@ export const logMutants: readonly Mutant[] = [
   ),
   mutant("vote-while-owing", "a node whose disk lost what it had acknowledged votes at once", {
     file: "src/raft/election.ts",
-    find: `  const { index, term } = votingEnd(core);`,
-    replace: `  const { index, term } = core.log.last;`,
+    find: ` && (owes === null || isAsFar(theirs, owes));`,
+    replace: `;`,
   }),
   mutant("stale-completion", "a write from before a cut marks today's entries durable", {
     file: journal,
