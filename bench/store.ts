@@ -10,7 +10,7 @@ import { parseArgs } from "node:util";
 import { openFileSnapshots } from "../src/adapters/file-snapshots.ts";
 import { NodeFileSystem } from "../src/adapters/node-fs.ts";
 import { createSystemClock } from "../src/adapters/system-clock.ts";
-import { encodeCommand } from "../src/kv/command.ts";
+import { encodeCommand } from "../src/kv/command-codec.ts";
 import { KvMachine } from "../src/kv/machine.ts";
 import { inSlices } from "../src/replica/snapshot-transfer.ts";
 

@@ -98,7 +98,7 @@ async function formAlone(
 class OpenNode implements RunningNode {
   readonly id: string;
   readonly url: string;
-  readonly machine: KvMachine = new KvMachine();
+  readonly machine: KvMachine;
 
   readonly #storage: DataDirectory;
   readonly #around: Surroundings;
@@ -117,6 +117,8 @@ class OpenNode implements RunningNode {
   constructor(storage: DataDirectory, config: NodeConfig, runtime: Runtime, log: Logger) {
     this.id = config.id;
     this.url = urlOf(config.listen);
+    const { historyRevisions: revisionsMax, historyBytes: bytesMax } = config;
+    this.machine = new KvMachine({ history: { revisionsMax, bytesMax } });
     this.#storage = storage;
     const clock = createSystemClock();
     const authenticator = authenticatorFor(HELLO_CLUSTER, config, clock);

@@ -10,6 +10,7 @@ export class InvariantViolation extends Error {
  *
  * @example
  * ```ts
+ * const [match, last] = [3, 5];
  * invariant(match <= last, `match ${match} is beyond the log's end ${last}`);
  * ```
  * @throws {InvariantViolation} when `condition` is false.

@@ -109,6 +109,8 @@ export interface NodeConfig {
   readonly snapshotEntries: number;
   readonly snapshotBytes: number;
   readonly trailingEntries: number;
+  readonly historyRevisions: number;
+  readonly historyBytes: number;
   readonly maxValueBytes: number;
   readonly requestTimeoutMs: number;
   readonly logLevel: LogLevel;
@@ -174,6 +176,8 @@ export function readNodeConfig(flags: Texts, environment: Texts): NodeConfig {
     snapshotEntries: read("snapshotEntries"),
     snapshotBytes: read("snapshotBytes"),
     trailingEntries: read("trailingEntries"),
+    historyRevisions: read("historyRevisions"),
+    historyBytes: read("historyBytes"),
     maxValueBytes: read("maxValueBytes"),
     requestTimeoutMs: read("requestTimeout"),
     logLevel: read("logLevel"),

@@ -25,7 +25,8 @@ export {
 } from "./errors.ts";
 export { type AppOptions, createApp } from "./http/app.ts";
 export { Metrics } from "./http/metrics.ts";
-export { type Command, encodeCommand } from "./kv/command.ts";
+export { type Command } from "./kv/command.ts";
+export { encodeCommand } from "./kv/command-codec.ts";
 export { KvMachine } from "./kv/machine.ts";
 export type { KvResult } from "./kv/result.ts";
 export type {

@@ -223,8 +223,27 @@ export interface StateSnapshot {
   chunks(): Iterable<Uint8Array>;
 }
 
+/** What a state machine needs of the leader beside its clients' commands: the time, and commands of its own. */
+export interface Housekeeping {
+  /** The highest time that was stamped into an applied command, in whole milliseconds; 0 before the first. */
+  time(): number;
+  /** How often this machine was told of a time so far: it goes up by one, or more, with each stamp that is applied. */
+  stamps(): number;
+  /** Writes the time into a command that is about to be proposed, if that depends on it. */
+  stamp(command: Uint8Array, timeMs: number): void;
+  /** The time that was stamped into a command; 0 where it depends on none. */
+  stampOf(command: Uint8Array): number;
+  /**
+   * What the leader is to propose next, when the time is `at`; null where nothing is to come. Once applied, a command
+   * must not come again at the same time, or the leader would do nothing else.
+   */
+  next(): { readonly at: number; readonly command: Uint8Array } | null;
+}
+
 /** The replicated state: the same entries give the same bytes on every replica. */
 export interface StateMachine<Result> {
+  /** Of a machine that keeps time. */
+  readonly housekeeping?: Housekeeping;
   /** Applies one command. Deterministic; throws only for a defect, and then the replica halts. */
   apply(entry: Entry): Result;
   snapshot(): StateSnapshot;

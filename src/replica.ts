@@ -5,7 +5,7 @@
  * and confirms reads with it. A command is proposed at most once: whether a request that failed may be sent again is
  * in the error's type.
  */
-import { NotApplied, OutcomeUnknown, PeerUnreachable } from "./errors.ts";
+import { NotApplied } from "./errors.ts";
 import type {
   ForwardReply,
   ManageReply,
@@ -21,11 +21,13 @@ import type { ReplyMessage, RequestMessage } from "./raft/message.ts";
 import type { Answer } from "./raft/step.ts";
 import type { Configuration, Entry, Index, NodeId, ReadLevel } from "./raft/types.ts";
 import { Driver } from "./replica/driver.ts";
+import { forwardCommand, forwardReply } from "./replica/forward.ts";
 import { Management } from "./replica/management.ts";
 import type { ReplicaParts } from "./replica/parts.ts";
 import { type Applied, NotLeader, Proposals } from "./replica/proposals.ts";
 import { Reads } from "./replica/reads.ts";
 import { type Health, healthOf, type ReplicaStatus } from "./replica/status.ts";
+import { type Timekeeper, timekeeperOf } from "./replica/timekeeper.ts";
 
 export type { Applied } from "./replica/proposals.ts";
 export type { ReplicaOptions, ReplicaParts } from "./replica/parts.ts";
@@ -35,6 +37,8 @@ export type { Health, HealthCheck, ReplicaStatus } from "./replica/status.ts";
 const sweepIntervalMs = 20;
 /** How long a request waits before it asks again where no leader is known, in milliseconds. */
 const retryIntervalMs = 20;
+/** By then a command of the leader's own is proposed again, in milliseconds. */
+const dutyTimeoutMs = 5000;
 
 export class Replica<Result> implements PeerHandler {
   readonly id: NodeId;
@@ -46,6 +50,8 @@ export class Replica<Result> implements PeerHandler {
   readonly #proposals: Proposals<Result>;
   readonly #reads = new Reads();
   readonly #management: Management<Result>;
+  /** Null where the state machine keeps no time. */
+  readonly #timekeeper: Timekeeper | null;
   readonly #leaderWaiters: (() => void)[] = [];
   #nextId = 1;
   #flushing = false;
@@ -63,6 +69,10 @@ export class Replica<Result> implements PeerHandler {
       driver,
       nextId: () => this.#nextId++,
       leaderChange: (until) => this.#leaderChange(until),
+    });
+    this.#timekeeper = timekeeperOf(parts, driver, async (command) => {
+      const deadline = parts.clock.now() + dutyTimeoutMs;
+      return await this.#proposeHere(command, deadline) !== null;
     });
   }
 
@@ -99,11 +109,19 @@ export class Replica<Result> implements PeerHandler {
     const { clock } = this.#parts;
     this.#driver.start({
       onAnswer: (answer) => this.#answer(answer),
+      onLogged: (entries) => this.#timekeeper?.onLogged(entries),
       onApplied: (entry, result) => this.#proposals.onApplied(entry, result, clock.now()),
-      onAppliedUpTo: (index) => this.#reads.onApplied(index),
+      onAppliedUpTo: (index) => {
+        this.#reads.onApplied(index);
+        this.#timekeeper?.onApplied();
+      },
       onRestored: (index) => this.#proposals.onRestored(index, clock.now()),
-      onOffice: () => this.#wakeWaiters(),
+      onOffice: () => {
+        this.#timekeeper?.onOffice();
+        this.#wakeWaiters();
+      },
       onEnd: () => {
+        this.#timekeeper?.stop();
         this.#proposals.abandon(clock.now());
         this.#reads.abandon();
         this.#management.abandon();
@@ -116,7 +134,7 @@ export class Replica<Result> implements PeerHandler {
    * Gets a command applied, wherever the leader is: here, or by one hop to it. A command is proposed at most once.
    *
    * @example
-   * ```ts
+   * ```ts ignore
    * const { index, result } = await replica.propose(command, 2000);
    * ```
    * @throws {NotApplied} when the cluster certainly did not and will not apply it.
@@ -132,7 +150,7 @@ export class Replica<Result> implements PeerHandler {
         ? null
         : leader === this.id
         ? await this.#proposeHere(command, deadline)
-        : await this.#forward(leader, command, deadline);
+        : await forwardCommand(this.#parts, leader, command, deadline);
       if (applied !== null) return applied;
       await this.#leaderChange(Math.min(deadline, clock.now() + retryIntervalMs));
     }
@@ -163,6 +181,11 @@ export class Replica<Result> implements PeerHandler {
   stalenessMs(): number | null {
     const { ageMs } = this.#driver;
     return ageMs === null ? null : Math.ceil(ageMs);
+  }
+
+  /** The cluster's time in whole milliseconds, as far as this node can tell; 0 where the state machine keeps none. */
+  time(): number {
+    return this.#timekeeper?.now() ?? 0;
   }
 
   status(): ReplicaStatus {
@@ -203,7 +226,7 @@ export class Replica<Result> implements PeerHandler {
    * it goes on, which `changing` says: newcomers are still catching up. What is already so resolves at once.
    *
    * @example
-   * ```ts
+   * ```ts ignore
    * await replica.changeMembers({ type: "add", id: "n4", url: "http://10.0.0.4:4001", voter: true }, 2000);
    * ```
    * @throws {ChangeRefused} where it makes no sense, or another change is under way. {NotApplied} {OutcomeUnknown}
@@ -240,18 +263,11 @@ export class Replica<Result> implements PeerHandler {
   }
 
   /** A command that a follower hands on. It goes no further: one hop. */
-  async forwarded(command: Uint8Array, timeoutMs: number): Promise<ForwardReply> {
-    try {
+  forwarded(command: Uint8Array, timeoutMs: number): Promise<ForwardReply> {
+    return forwardReply(this.machine, () => {
       this.#driver.assertRunning();
-      const applied = await this.#proposeHere(command, this.#parts.clock.now() + timeoutMs);
-      if (applied === null) return { type: "notApplied", reason: "no_leader" };
-      const result = this.machine.encodeResult(applied.result);
-      return { type: "applied", index: applied.index, term: applied.term, result };
-    } catch (error) {
-      if (error instanceof NotApplied) return { type: "notApplied", reason: error.reason };
-      if (error instanceof OutcomeUnknown) return { type: "unknown" };
-      throw error;
-    }
+      return this.#proposeHere(command, this.#parts.clock.now() + timeoutMs);
+    });
   }
 
   /** Null where this node does not lead (any more) and nothing was appended. */
@@ -266,33 +282,6 @@ export class Replica<Result> implements PeerHandler {
     }
   }
 
-  /** Null where the leader certainly did not get it or did not append it for want of office. */
-  async #forward(
-    leader: NodeId,
-    command: Uint8Array,
-    deadline: number,
-  ): Promise<Applied<Result> | null> {
-    const { transport, clock } = this.#parts;
-    try {
-      const reply = await transport.forward(leader, command, deadline - clock.now());
-      if (reply.type === "applied") {
-        const result = this.machine.decodeResult(reply.result);
-        return { index: reply.index, term: reply.term, result };
-      }
-      if (reply.type === "unknown") {
-        throw new OutcomeUnknown("the leader did not learn the write's fate in time");
-      }
-      if (reply.reason === "no_leader") return null;
-      throw new NotApplied(reply.reason, "the leader refused the write");
-    } catch (error) {
-      if (!(error instanceof PeerUnreachable)) throw error;
-      if (!error.maybeReceived) return null;
-      throw new OutcomeUnknown(
-        `the leader ${leader} was given the write and did not answer: ${error.message}`,
-      );
-    }
-  }
-
   #flushSoon(): void {
     if (this.#flushing) return;
     this.#flushing = true;
@@ -304,7 +293,10 @@ export class Replica<Result> implements PeerHandler {
     if (this.#driver.state !== "running") return;
     const id = this.#nextId++;
     const commands = this.#proposals.submit(id);
-    if (commands !== null) this.#driver.step({ type: "propose", id, commands });
+    if (commands !== null) {
+      this.#timekeeper?.stamp(commands);
+      this.#driver.step({ type: "propose", id, commands });
+    }
     for (const read of this.#reads.submit(() => this.#nextId++)) {
       this.#driver.step({ type: "read", ...read });
     }

@@ -1,6 +1,6 @@
 /** What the micro benches work on: puts of 256 bytes, and log entries that hold them. */
 import { sealEntry } from "../../src/adapters/log-record.ts";
-import { encodeCommand } from "../../src/kv/command.ts";
+import { encodeCommand } from "../../src/kv/command-codec.ts";
 import type { Entry } from "../../src/raft/mod.ts";
 
 /** Entries that arrive together. */

@@ -4,19 +4,29 @@ import * as v from "valibot";
 /** The longest URL of a member. */
 export const MEMBER_URL_CHARACTERS_MAX = 2048;
 
+/** Where an app is mounted: segments that mean the same to every URL parser, router and proxy. */
+const basePath = /^(\/(?!\.\.?(\/|$))[A-Za-z0-9._~-]+)*\/?$/;
+
 /**
- * An http or https URL that is nothing but an origin, read as one. Its host is no link-local, unspecified, multicast
- * or broadcast address, however it is spelled: none of them names one machine to all others.
+ * An http or https URL of nothing but an origin and perhaps the path below which a replica is mounted, without a slash
+ * at its end. Its host is no link-local, unspecified, multicast or broadcast address, however it is spelled: none of
+ * them names one machine to all others.
  */
 export const memberUrlSchema: v.GenericSchema<string, string> = v.pipe(
   v.string(),
   v.rawTransform(({ dataset, addIssue, NEVER }) => {
     const flaw = flawOf(dataset.value);
-    if (flaw === null) return new URL(dataset.value).origin;
+    if (flaw === null) return baseOf(dataset.value);
     addIssue({ message: flaw });
     return NEVER;
   }),
 );
+
+/** An origin, and the path behind it if there is one. */
+export function baseOf(url: string): string {
+  const { origin, pathname } = new URL(url);
+  return origin + pathname.replace(/\/+$/, "");
+}
 
 function flawOf(text: string): string | null {
   if (text.length > MEMBER_URL_CHARACTERS_MAX) {
@@ -25,7 +35,8 @@ function flawOf(text: string): string | null {
   const [, authority, rest = ""] = /^https?:\/\/([^/?#\\\s]+)(.*)$/is.exec(text) ?? [];
   if (authority === undefined) return "not a URL that begins with http:// or https:// and a host";
   if (authority.includes("@")) return "a URL with credentials";
-  if (rest !== "" && rest !== "/") return "a URL with a path, a query or a fragment";
+  if (/[?#]/.test(rest)) return "a URL with a query or a fragment";
+  if (!basePath.test(rest)) return "a URL with a path of other than A-Z a-z 0-9 . _ ~ - /";
   if (!URL.canParse(text)) return "not a URL";
   const { hostname, port } = new URL(text);
   if (port === "0") return "a URL with port 0";

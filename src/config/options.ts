@@ -2,7 +2,7 @@
 import * as v from "valibot";
 import type { LogLevel } from "../ports.ts";
 import type { NodeId } from "../raft/types.ts";
-import { memberUrlSchema } from "./member-url.ts";
+import { baseOf, memberUrlSchema } from "./member-url.ts";
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -31,12 +31,20 @@ export interface Option<T> {
   readonly schema: v.GenericSchema<string | null, T>;
   /** A switch may stand without a value, and then means `on`. */
   readonly isSwitch?: true;
+  /** What a bare number means, where its text needs a unit. */
+  readonly unit?: "ms";
   /** Its value is never shown. */
   readonly isSecret?: true;
 }
 
 const number = /^\d+(\.\d+)?$/;
-const durationUnits: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+const durationUnits: Readonly<Record<string, number>> = {
+  ms: 1,
+  s: 1000,
+  m: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+};
 const sizeUnits: Readonly<Record<string, number>> = {
   "": 1,
   B: 1,
@@ -62,7 +70,7 @@ function whole(
 
 const readCount = (text: string): number => (/^\d{1,15}$/.test(text) ? Number(text) : NaN);
 
-/** Text such as `500ms`, `2s`, `1.5m`, `1h`, from `min` to `max` milliseconds. */
+/** Text such as `500ms`, `2s`, `1.5m`, `1h`, `7d`, from `min` to `max` milliseconds. */
 export function durationSchema(min: number, max: number): v.GenericSchema<string, number> {
   return whole((text) => scaled(text, durationUnits), min, max);
 }
@@ -83,13 +91,13 @@ export const idSchema: v.GenericSchema<string, NodeId> = v.pipe(
   v.regex(/^[A-Za-z0-9._-]{1,64}$/),
 );
 
-/** An http(s) URL without path, query or credentials, as its origin: where a client asks, which may be anywhere. */
+/** An http(s) URL without query or credentials, of a node or what it is mounted in: where a client asks. */
 export const originSchema: v.GenericSchema<string, string> = v.pipe(
   v.string(),
   v.maxLength(512),
-  v.regex(/^https?:\/\/[^/?#@\\\s]+\/?$/i),
+  v.regex(/^https?:\/\/[^/?#@\\\s]+[^?#@\\\s]*$/i),
   v.check((text) => URL.canParse(text)),
-  v.transform((text) => new URL(text).origin),
+  v.transform(baseOf),
 );
 
 const listenSchema: v.GenericSchema<string, ListenAddress> = v.pipe(
@@ -141,6 +149,8 @@ export interface OptionValues {
   readonly snapshotEntries: number;
   readonly snapshotBytes: number;
   readonly trailingEntries: number;
+  readonly historyRevisions: number;
+  readonly historyBytes: number;
   readonly maxValueBytes: number;
   readonly requestTimeout: number;
   readonly logLevel: LogLevel;
@@ -164,7 +174,7 @@ export const nodeOptions: { readonly [Name in OptionName]: Option<OptionValues[N
     schema: listenSchema,
   },
   advertise: {
-    takes: "a URL without a path and not link-local, such as http://127.0.0.1:4001",
+    takes: "a URL without a query and not link-local, such as http://127.0.0.1:4001",
     help: "the URL that peers and clients reach this node by (default http://<listen>)",
     default: null,
     schema: v.nullable(memberUrlSchema),
@@ -217,12 +227,14 @@ export const nodeOptions: { readonly [Name in OptionName]: Option<OptionValues[N
     takes: "a duration from 10ms to 10m, such as 500ms",
     help: "lower end; each attempt draws from [t, 2t)",
     default: "500ms",
+    unit: "ms",
     schema: durationSchema(10, 600_000),
   },
   heartbeatInterval: {
     takes: "a duration of at least 1ms and at most a third of --election-timeout, such as 50ms",
     help: "how often a leader is heard from",
     default: "50ms",
+    unit: "ms",
     schema: durationSchema(1, 200_000),
   },
   priority: {
@@ -268,6 +280,18 @@ export const nodeOptions: { readonly [Name in OptionName]: Option<OptionValues[N
     default: "1000",
     schema: countSchema(0, 1_000_000),
   },
+  historyRevisions: {
+    takes: "a number of at least 1",
+    help: "how many changes are kept, for watchers that resume and reads of the past",
+    default: "100000",
+    schema: countSchema(1, Number.MAX_SAFE_INTEGER),
+  },
+  historyBytes: {
+    takes: "a size up to 1024MiB, such as 16MiB",
+    help: "what the changes that are kept may come to; both are the leader's to say",
+    default: "16MiB",
+    schema: sizeSchema(0, 1024 * MIB),
+  },
   maxValueBytes: {
     takes: `a size from 1 to ${VALUE_BYTES_LIMIT / MIB}MiB, such as 1MiB or 4096`,
     help: "the largest value that a put may carry",
@@ -278,6 +302,7 @@ export const nodeOptions: { readonly [Name in OptionName]: Option<OptionValues[N
     takes: "a duration from 10ms to 10m, such as 2s",
     help: "by then every request is answered, if only with 503 or 504",
     default: "2s",
+    unit: "ms",
     schema: durationSchema(10, 600_000),
   },
   logLevel: {

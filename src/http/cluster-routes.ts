@@ -1,6 +1,7 @@
 /** Status, health, metrics, the log, and who leads. */
 import { MalformedBytes } from "../errors.ts";
-import { type Command, decodeCommand } from "../kv/command.ts";
+import { type Command } from "../kv/command.ts";
+import { decodeCommand } from "../kv/command-codec.ts";
 import type { HealthCheck } from "../replica.ts";
 import { readDocument } from "./body.ts";
 import type { Exchange, LogEntry } from "./exchange.ts";
@@ -138,6 +139,8 @@ function commandShown(payload: Uint8Array, valueBytesMax: number): object {
       const { type, start, end } = command;
       return { type, start: keyShown(start), end: end === null ? null : keyShown(end) };
     }
+    default:
+      return { type: command.type };
   }
 }
 

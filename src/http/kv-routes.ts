@@ -1,6 +1,7 @@
 /** `/v1/kv/{key}`: one key. */
 import { isContentType } from "../kv/command.ts";
-import { contentTypeBytesMax, defaultContentType, encodeCommand } from "../kv/command.ts";
+import { contentTypeBytesMax, defaultContentType } from "../kv/command.ts";
+import { encodeCommand } from "../kv/command-codec.ts";
 import { type Key, keyBytesMax } from "../kv/key.ts";
 import type { KvResult } from "../kv/result.ts";
 import { readBody } from "./body.ts";
@@ -72,7 +73,7 @@ export function answerWrite(exchange: Exchange, result: KvResult): Response {
       const state = current === 0 ? "the key is absent" : `the key is at revision ${current}`;
       throw new Refusal("precondition_failed", state, {
         revision,
-        headers: current === 0 ? {} : { etag: entityTagOf(current) },
+        headers: current === 0 || current === null ? {} : { etag: entityTagOf(current) },
         members: { revision: current },
       });
     }
@@ -82,6 +83,8 @@ export function answerWrite(exchange: Exchange, result: KvResult): Response {
         revision,
         outcome: "not_applied",
       });
+    default:
+      throw new Refusal("internal", `a result of another command: ${result.type}`, { revision });
   }
 }
 

@@ -1,5 +1,6 @@
 /** `/v1/kv`: ranges of keys. */
-import { encodeCommand, rangeBytesMax } from "../kv/command.ts";
+import { rangeBytesMax } from "../kv/command.ts";
+import { encodeCommand } from "../kv/command-codec.ts";
 import { type Key, keyToBytes, prefixEnd } from "../kv/key.ts";
 import type { KeyRange } from "../kv/ordered-map.ts";
 import type { Item, ListRange } from "../kv/store.ts";

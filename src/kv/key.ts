@@ -40,6 +40,21 @@ export function isKeyAt(bytes: Uint8Array, from: number, to: number, key: Key): 
   return true;
 }
 
+/** Negative, 0 or positive as the `length` bytes from `from` are before `key`, its own, or behind it. */
+export function compareBytesAt(
+  bytes: Uint8Array,
+  from: number,
+  length: number,
+  key: Key,
+): number {
+  const common = length < key.length ? length : key.length;
+  for (let i = 0; i < common; i++) {
+    const difference = bytes[from + i]! - key.charCodeAt(i);
+    if (difference !== 0) return difference;
+  }
+  return length - key.length;
+}
+
 /** Writes the bytes that `key` stands for at `at`, where there is room for them, and returns where they end. */
 export function writeKey(bytes: Uint8Array, at: number, key: Key): number {
   for (let i = 0; i < key.length; i++) bytes[at + i] = key.charCodeAt(i);

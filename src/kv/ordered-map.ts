@@ -31,6 +31,21 @@ export class OrderedMap<Value> {
     this.#tree = tree;
   }
 
+  /** Pairs held. */
+  get size(): number {
+    return this.#tree.size;
+  }
+
+  /** The pair of the first key; undefined where there is none. */
+  get first(): readonly [Key, Value] | undefined {
+    const key = this.#tree.minKey();
+    return key === undefined ? undefined : this.#tree.getPairOrNextHigher(key);
+  }
+
+  get(key: Key): Value | undefined {
+    return this.#tree.get(key);
+  }
+
   set(key: Key, value: Value): void {
     this.#tree.set(key, value);
   }

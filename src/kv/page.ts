@@ -8,15 +8,14 @@
 import type { Key } from "./key.ts";
 import {
   compareKeyAt,
-  contentTypeAt,
   createdAt,
   type Draft,
   type Item,
+  itemAt,
   keyAt,
   lengthAt,
   recordBytes,
   revisionAt,
-  valueStart,
   versionAt,
   writeRecord,
 } from "./record.ts";
@@ -110,19 +109,17 @@ export class Page {
     return versionAt(this.#bytes, this.#startOf(place));
   }
 
+  /** A copy: who reads must not see what is put later. */
   item(place: number): Item {
-    const bytes = this.#bytes;
-    const at = this.#startOf(place);
-    const from = valueStart(bytes, at);
-    const to = this.#startOf(place + 1);
-    return {
-      // Who reads must not see what is put later: a copy, but for what is never written into.
-      value: this.#used > pageBytes ? bytes.subarray(from, to) : bytes.slice(from, to),
-      contentType: contentTypeAt(bytes, at),
-      created: createdAt(bytes, at),
-      revision: revisionAt(bytes, at),
-      version: versionAt(bytes, at),
-    };
+    const item = itemAt(this.#bytes, this.#startOf(place));
+    // But for what is never written into.
+    if (this.#used > pageBytes) return item;
+    return { ...item, value: item.value.slice(), metadata: item.metadata?.slice() ?? null };
+  }
+
+  /** The record, as it is until the page's owner changes it. */
+  record(place: number): Uint8Array<ArrayBuffer> {
+    return this.#bytes.subarray(this.#startOf(place), this.#startOf(place + 1));
   }
 
   /** Puts a record in place of the one of the same key, at `found`, or where `search` says that it would be. */

@@ -15,6 +15,9 @@ import type { Draft, Item } from "./record.ts";
 /** What of a key needs no copy of its value. */
 export type Past = Pick<Item, "created" | "revision" | "version">;
 
+/** What a put says of what a key is to hold. */
+export type PutDraft = Omit<Draft, "created" | "version">;
+
 export class Records {
   readonly #pages: OrderedMap<Page>;
   #size: number;
@@ -63,13 +66,39 @@ export class Records {
     return pastIn(page, page.search(key));
   }
 
-  /** Puts `value` in place of what `key` holds, at `revision`, and tells what became of the key. */
-  put(key: Key, revision: number, value: Uint8Array, contentType: string): Past {
+  /** The record of `key`, as it is until the next change; undefined where it is absent. */
+  record(key: Key): Uint8Array<ArrayBuffer> | undefined {
+    const [, page] = this.#pageOf(key);
+    const found = page.search(key);
+    return found < 0 ? undefined : page.record(found);
+  }
+
+  /** Puts `draft` in place of what `key` holds. */
+  set(key: Key, draft: Draft): void {
+    const [bound, page] = this.#pageOf(key);
+    this.#setAt(bound, page, page.search(key), key, draft);
+  }
+
+  /**
+   * Puts `value` at `revision` in place of what `key` holds, and tells what became of the key. `undo` is shown the
+   * record that it held, before that is changed.
+   */
+  put(
+    key: Key,
+    { revision, value, contentType, attached }: PutDraft,
+    undo: (previous: Uint8Array<ArrayBuffer> | null) => void,
+  ): Past {
     const [bound, page] = this.#pageOf(key);
     const found = page.search(key);
+    undo(found < 0 ? null : page.record(found));
     const created = found < 0 ? revision : page.created(found);
     const version = found < 0 ? 1 : page.version(found) + 1;
-    const draft: Draft = { value, contentType, created, revision, version };
+    const draft: Draft = { value, contentType, created, revision, version, attached };
+    this.#setAt(bound, page, found, key, draft);
+    return draft;
+  }
+
+  #setAt(bound: Key, page: Page, found: number, key: Key, draft: Draft): void {
     const isLast = ~found === page.count;
     const changed = page.with(this.#owner, found, key, draft);
     if (found < 0) this.#size++;
@@ -77,7 +106,6 @@ export class Records {
       // Keys that come in order leave full pages behind.
       this.#split(bound, changed, isLast ? changed.count - 1 : changed.middle);
     } else if (changed !== page) this.#pages.set(bound, changed);
-    return draft;
   }
 
   /** Whether `key` was there. */
@@ -90,8 +118,8 @@ export class Records {
     return true;
   }
 
-  /** How many were there. */
-  deleteRange(range: KeyRange): number {
+  /** How many were there. `undo` is shown the record of each, in key order, before it is deleted. */
+  deleteRange(range: KeyRange, undo: (previous: Uint8Array<ArrayBuffer>) => void): number {
     const before = this.#size;
     const { start, end } = range;
     if (end !== null && end <= start) return 0;
@@ -99,6 +127,7 @@ export class Records {
     for (const [bound, page] of [...this.#pagesOf(range)]) {
       const from = page.countBefore(start);
       const to = end === null ? page.count : page.countBefore(end);
+      for (let place = from; place < to; place++) undo(page.record(place));
       if (from < to) this.#cut(bound, page, { from, to });
     }
     if (this.#size < before) this.#joinSparse(start);
@@ -107,28 +136,22 @@ export class Records {
 
   /** In key order. The records must not change while this is read; a clone's may. */
   *ascending(range: KeyRange): Generator<readonly [Key, Item], void> {
-    for (const [, page] of this.#pagesOf(range)) {
-      for (let place = page.countBefore(range.start); place < page.count; place++) {
-        const key = page.key(place);
-        if (range.end !== null && key >= range.end) return;
-        yield [key, page.item(place)];
-      }
-    }
+    for (const [key, page, place] of this.#placesAscending(range)) yield [key, page.item(place)];
   }
 
   /** In reverse key order, otherwise as {@link ascending}. */
-  *descending({ start, end }: KeyRange): Generator<readonly [Key, Item], void> {
-    for (const [, page] of this.#pages.descending({ start: "", end })) {
-      for (
-        let place = (end === null ? page.count : page.countBefore(end)) - 1;
-        place >= 0;
-        place--
-      ) {
-        const key = page.key(place);
-        if (key < start) return;
-        yield [key, page.item(place)];
-      }
-    }
+  *descending(range: KeyRange): Generator<readonly [Key, Item], void> {
+    for (const [key, page, place] of this.#placesDescending(range)) yield [key, page.item(place)];
+  }
+
+  /** As {@link ascending}, without a look at what the keys hold. */
+  *keysAscending(range: KeyRange): Generator<Key, void> {
+    for (const [key] of this.#placesAscending(range)) yield key;
+  }
+
+  /** In reverse key order, otherwise as {@link keysAscending}. */
+  *keysDescending(range: KeyRange): Generator<Key, void> {
+    for (const [key] of this.#placesDescending(range)) yield key;
   }
 
   /** All records as they lie, in key order, in pieces of about a page. */
@@ -140,6 +163,30 @@ export class Records {
   clone(): Records {
     this.#owner = {};
     return new Records(this.#pages.clone(), this.#size);
+  }
+
+  *#placesAscending(range: KeyRange): Generator<readonly [Key, Page, number], void> {
+    for (const [, page] of this.#pagesOf(range)) {
+      for (let place = page.countBefore(range.start); place < page.count; place++) {
+        const key = page.key(place);
+        if (range.end !== null && key >= range.end) return;
+        yield [key, page, place];
+      }
+    }
+  }
+
+  *#placesDescending({ start, end }: KeyRange): Generator<readonly [Key, Page, number], void> {
+    for (const [, page] of this.#pages.descending({ start: "", end })) {
+      for (
+        let place = (end === null ? page.count : page.countBefore(end)) - 1;
+        place >= 0;
+        place--
+      ) {
+        const key = page.key(place);
+        if (key < start) return;
+        yield [key, page, place];
+      }
+    }
   }
 
   #pageOf(key: Key): readonly [Key, Page] {

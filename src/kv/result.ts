@@ -1,10 +1,39 @@
-/** What applying a command came to. The same on every replica, and plain data, so that a follower can be told. */
-import { type CborLimits, decodeCbor, encodeCbor } from "../cbor.ts";
-import { MalformedBytes } from "../errors.ts";
+/**
+ * What applying a command came to. The same on every replica, and plain data, so that a follower can be told
+ * (`result-codec.ts`). `revision` is always the store's, right after the command.
+ */
+import type { LeaseId } from "./command.ts";
+import type { Key } from "./key.ts";
+import type { Item } from "./record.ts";
 
-/** `revision` is always the store's, right after the command. */
+/** What an operation came to, within a transaction or a batch. */
+export type OperationResult =
+  /** `version` 1 says that the put created the key. */
+  | { readonly type: "put"; readonly version: number; readonly created: number }
+  | { readonly type: "deleted"; readonly deleted: number }
+  | { readonly type: "added"; readonly value: bigint; readonly version: number }
+  | { readonly type: "got"; readonly item: ListedItem | null }
+  /** `more` says that the range goes on behind the last item. */
+  | { readonly type: "listed"; readonly items: readonly ListedItem[]; readonly more: boolean };
+
+/** A key and what it holds. Where values weren't asked for, the value is empty. */
+export interface ListedItem extends Item {
+  readonly key: Key;
+}
+
+/** Why nothing was changed: what the store held. */
+export type Failure =
+  /** `current` is the revision that the key is at, 0 where it is absent; null where several checks didn't hold. */
+  | { readonly type: "conditionFailed"; readonly revision: number; readonly current: number | null }
+  | { readonly type: "noLease"; readonly revision: number; readonly lease: LeaseId }
+  /** What an `add` was to be added to is not a 64-bit integer. */
+  | { readonly type: "notInteger"; readonly revision: number; readonly key: Key }
+  /** What was to be read comes to more than `limit`: {@link resultBytesMax}. */
+  | { readonly type: "tooMuch"; readonly revision: number; readonly limit: number };
+
+export type BatchItemResult = (OperationResult & { readonly revision: number }) | Failure;
+
 export type KvResult =
-  /** `version` 1 says that the put created the key, as does `created` = `revision`. */
   | {
     readonly type: "put";
     readonly revision: number;
@@ -12,55 +41,45 @@ export type KvResult =
     readonly created: number;
   }
   | { readonly type: "deleted"; readonly revision: number; readonly deleted: number }
-  /** Nothing changed. `current` is the revision that the key is at, 0 where it is absent. */
-  | { readonly type: "conditionFailed"; readonly revision: number; readonly current: number }
+  | Failure
+  | {
+    readonly type: "transaction";
+    readonly revision: number;
+    /** Whether all checks held: `results` are those of `then`, or of `else`. */
+    readonly succeeded: boolean;
+    readonly results: readonly OperationResult[];
+  }
+  | {
+    readonly type: "batch";
+    readonly revision: number;
+    readonly results: readonly BatchItemResult[];
+  }
+  /** A lease was granted, or kept alive: it ends so long after the command unless it is kept alive again. */
+  | {
+    readonly type: "lease";
+    readonly revision: number;
+    readonly lease: LeaseId;
+    readonly ttlMs: number;
+  }
+  | { readonly type: "revoked"; readonly revision: number; readonly deleted: number }
+  /** What was due was deleted; `more` where that wasn't all. */
+  | {
+    readonly type: "expired";
+    readonly revision: number;
+    readonly deleted: number;
+    readonly more: boolean;
+  }
+  | { readonly type: "configured"; readonly revision: number }
+  /** Nothing changed: the same session and number came with another command before. */
+  | { readonly type: "keyReused"; readonly revision: number }
+  /** Nothing changed: the session has said that it has the answer to this command. */
+  | { readonly type: "keyDone"; readonly revision: number }
+  /** Nothing changed: no more answers can be kept now. */
+  | { readonly type: "keysFull"; readonly revision: number }
+  /** Nothing changed: there can be no more leases now. */
+  | { readonly type: "leasesFull"; readonly revision: number }
   /** Nothing changed: the command could not be understood. */
   | { readonly type: "malformed"; readonly revision: number; readonly detail: string };
 
-const limits: CborLimits = {
-  totalBytesMax: 4096,
-  depthMax: 1,
-  itemsMax: 32,
-  textBytesMax: 1024,
-  byteStringBytesMax: 0,
-};
-
-/** A result on its way to the follower that forwarded the command. */
-export function encodeResult(result: KvResult): Uint8Array {
-  return encodeCbor(result);
-}
-
-/** @throws {MalformedBytes} where `bytes` hold no result. Members that aren't known are left out. */
-export function decodeResult(bytes: Uint8Array): KvResult {
-  const decoded = decodeCbor(bytes, limits);
-  if (typeof decoded !== "object" || decoded === null) {
-    throw new MalformedBytes("not a result", 0);
-  }
-  const members = new Map<string, unknown>(Object.entries(decoded));
-  const type = members.get("type");
-  const revision = count(members, "revision");
-  switch (type) {
-    case "put":
-      return {
-        type,
-        revision,
-        version: count(members, "version"),
-        created: count(members, "created"),
-      };
-    case "deleted":
-      return { type, revision, deleted: count(members, "deleted") };
-    case "conditionFailed":
-      return { type, revision, current: count(members, "current") };
-    case "malformed": {
-      const detail = members.get("detail");
-      if (typeof detail === "string") return { type, revision, detail };
-    }
-  }
-  throw new MalformedBytes("a result of no known type", 0);
-}
-
-function count(members: ReadonlyMap<string, unknown>, name: string): number {
-  const value = members.get(name);
-  if (typeof value === "number" && Number.isSafeInteger(value) && value >= 0) return value;
-  throw new MalformedBytes(`${name} is not a count`, 0);
-}
+/** What the items that one command reads may come to, in bytes: all that they hold, and 64 for each. */
+export const resultBytesMax: number = 8 * 1024 * 1024;

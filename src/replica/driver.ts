@@ -22,6 +22,8 @@ import { sendSnapshot } from "./snapshot-transfer.ts";
 /** Whom the driver tells what came of requests. */
 export interface DriverListener<Result> extends ApplierListener<Result> {
   onAnswer(answer: Answer): void;
+  /** On their way into the log, from whichever leader. */
+  onLogged(entries: readonly Entry[]): void;
   /** Role, term or leader changed. */
   onOffice(): void;
   /** No further event comes. */
@@ -198,10 +200,7 @@ export class Driver<Result> {
   }
 
   #send(message: Message): void {
-    if (isReply(message)) {
-      this.#inbox.onReply(message);
-      return;
-    }
+    if (isReply(message)) return this.#inbox.onReply(message);
     this.#request(message).then(
       (reply) => this.step({ type: "receive", message: reply }),
       (error: unknown) => {
@@ -233,6 +232,7 @@ export class Driver<Result> {
 
   #persist(persist: Persist, restore: SnapshotMeta | null): void {
     const { clock, observer } = this.#parts;
+    if (persist.entries.length > 0) this.#listener?.onLogged(persist.entries);
     const at = clock.now();
     this.#writing.push({ seq: persist.seq, at });
     if (restore !== null) {

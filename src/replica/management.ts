@@ -152,7 +152,7 @@ export class Management<Result> {
       return await this.#end({ index, term: this.#raft.termAt(index) ?? 0, target }, deadline);
     }
     const { cancels } = plan;
-    this.#refuseSilent(target);
+    if (!(await this.#isHeard(target, deadline))) return null;
     const answer = await this.#ask((id) => ({ type: "change", id, target, cancels }), deadline);
     // Refused for now: a leader that is new, or hands over, or whose last change isn't committed yet.
     if (answer?.type !== "changed") return null;
@@ -160,24 +160,36 @@ export class Management<Result> {
   }
 
   /**
-   * A majority that doesn't answer could neither carry the change on nor let it be taken back. Newcomers have to answer
-   * before they count.
-   * @throws {ChangeRefused}
+   * Whether all is as it should be at once. A majority that doesn't answer could neither carry the change on nor let it
+   * be taken back. Newcomers have to answer before they count. What has held this process up makes others look silent:
+   * they are given the time of an election, and then the change is planned anew.
+   * @throws {ChangeRefused} where they stay so.
    */
-  #refuseSilent({ voters }: ChangeTarget): void {
+  async #isHeard(target: ChangeTarget, deadline: number): Promise<boolean> {
+    const { clock, options } = this.#of.parts;
+    const until = Math.min(deadline, this.#now() + options.raft.electionTimeoutMs);
+    for (let looks = 1;; looks++) {
+      const silent = this.#silentIn(target);
+      if (2 * silent.length < target.voters.length) return looks === 1;
+      if (this.#now() >= until) {
+        const [left, unheard] = [target.voters.join(", "), silent.join(", ")];
+        throw new ChangeRefused(
+          "bad_request",
+          `of the voters ${left} that would be left, ${unheard} can't be heard from: no majority would be there`,
+        );
+      }
+      await new Promise<void>((resolve) => clock.timer(this.#now() + lookIntervalMs, resolve));
+    }
+  }
+
+  #silentIn({ voters }: ChangeTarget): NodeId[] {
     const { progress, id: self } = this.#raft.status();
     const { electionTimeoutMs } = this.#of.parts.options.raft;
     const since = this.#now() - 2 * electionTimeoutMs;
-    const silent = voters.filter((id) => {
+    return voters.filter((id) => {
       const peer = progress.find((each) => each.id === id);
       return id !== self && peer !== undefined && (peer.lastReply ?? -Infinity) < since;
     });
-    if (2 * silent.length < voters.length) return;
-    const [left, unheard] = [voters.join(", "), silent.join(", ")];
-    throw new ChangeRefused(
-      "bad_request",
-      `of the voters ${left} that would be left, ${unheard} can't be heard from: no majority would be there`,
-    );
   }
 
   async #ask(

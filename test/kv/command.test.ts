@@ -2,13 +2,8 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { encodeCbor } from "../../src/cbor.ts";
 import { MalformedBytes } from "../../src/errors.ts";
-import {
-  type Command,
-  decodeCommand,
-  defaultContentType,
-  encodeCommand,
-  isContentType,
-} from "../../src/kv/command.ts";
+import { type Command, defaultContentType, isContentType } from "../../src/kv/command.ts";
+import { decodeCommand, encodeCommand } from "../../src/kv/command-codec.ts";
 import { randomFrom } from "./random.ts";
 
 const value = Uint8Array.of(1, 2, 3);

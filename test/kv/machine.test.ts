@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { MalformedBytes } from "../../src/errors.ts";
-import { type Command, type Condition, encodeCommand } from "../../src/kv/command.ts";
+import type { Command, Condition } from "../../src/kv/command.ts";
+import { encodeCommand } from "../../src/kv/command-codec.ts";
 import { KvMachine } from "../../src/kv/machine.ts";
 import type { KvResult } from "../../src/kv/result.ts";
 import type { StateMachine } from "../../src/ports.ts";
@@ -72,6 +73,9 @@ describe("revisions", () => {
       created: 2,
       revision: 3,
       version: 2,
+      metadata: null,
+      lease: null,
+      due: null,
     });
   });
 });
@@ -99,13 +103,13 @@ describe("conditions", () => {
           const machine = new KvMachine();
           put(machine, "x");
           put(machine, "here");
-          const before = machine.store.clone();
+          const before = machine.store.get(key);
           const result = change(machine, key, "w", conditions);
           if (holds) assert.notEqual(result.type, "conditionFailed");
           else {
             const current = key === "here" ? 2 : 0;
             assert.deepEqual(result, { type: "conditionFailed", revision: 2, current });
-            assert.deepEqual(machine.store.get(key), before.get(key));
+            assert.deepEqual(machine.store.get(key), before);
           }
         }
       }

@@ -9,13 +9,8 @@ import { describe, it } from "node:test";
 import fc from "fast-check";
 import { encodeCbor } from "../../src/cbor.ts";
 import { MalformedBytes } from "../../src/errors.ts";
-import {
-  type Command,
-  decodeCommand,
-  defaultContentType,
-  encodeCommand,
-  type PutCommand,
-} from "../../src/kv/command.ts";
+import { type Command, defaultContentType, type PutCommand } from "../../src/kv/command.ts";
+import { decodeCommand, encodeCommand } from "../../src/kv/command-codec.ts";
 import { keyToBytes } from "../../src/kv/key.ts";
 import { cborLike, overwritten, spoiled } from "../adapters/byte-arbitraries.ts";
 

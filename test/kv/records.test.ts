@@ -1,19 +1,32 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { pageBytes } from "../../src/kv/page.ts";
-import { type Draft, type Item, lengthAt } from "../../src/kv/record.ts";
+import { type Draft, type Item, itemAt, keyAt, lengthAt } from "../../src/kv/record.ts";
 import { Records } from "../../src/kv/records.ts";
 import { randomFrom } from "./random.ts";
 
 type Random = (below: number) => number;
-type Model = Map<string, Draft>;
+/** What is put, and comes out again. */
+type Held = Draft & Item;
+type Model = Map<string, Held>;
 
 function keyOf(random: Random): string {
   return String.fromCharCode(...Array.from({ length: 1 + random(3) }, () => 250 + random(6)));
 }
 
+/** Mostly nothing. */
+function attachedOf(random: Random): Pick<Held, "attached" | "metadata" | "lease" | "due"> {
+  const none = { metadata: null, lease: null, due: null };
+  if (random(4) > 0) return { attached: null, ...none };
+  const metadata = random(2) > 0 ? new Uint8Array(1 + random(1024)).fill(7) : null;
+  const lease = random(2) > 0 ? 1 + random(2 ** 31) * 2 ** 20 : null;
+  const due = metadata === null && lease === null || random(2) > 0 ? 2 ** 52 + random(99) : null;
+  const attached = { metadata, lease, due };
+  return { attached, ...attached };
+}
+
 /** Mostly small values; some are as long as a page, or longer. */
-function draftOf(random: Random, revision: number, past?: Draft): Draft {
+function draftOf(random: Random, revision: number, past?: Held): Held {
   const length = random(20) > 0 ? random(400) : random(3 * pageBytes);
   return {
     value: new Uint8Array(length).fill(revision),
@@ -21,25 +34,31 @@ function draftOf(random: Random, revision: number, past?: Draft): Draft {
     created: past?.created ?? 2 ** 40 + revision,
     revision: 2 ** 40 + revision,
     version: (past?.version ?? 0) + 1,
+    ...attachedOf(random),
   };
 }
 
-function sorted(model: Model, start = "", end: string | null = null): [string, Draft][] {
+function sorted(model: Model, start = "", end: string | null = null): [string, Held][] {
   return [...model].filter(([key]) => key >= start && (end === null || key < end))
     .toSorted(([a], [b]) => a < b ? -1 : 1);
+}
+
+function itemOf(held: Held): Item {
+  const { value, contentType, created, revision, version, metadata, lease, due } = held;
+  return { value, contentType, created, revision, version, metadata, lease, due };
 }
 
 function assertSame(records: Records, model: Model, random: Random): void {
   const start = random(3) === 0 ? "" : keyOf(random);
   const end = random(3) === 0 ? null : keyOf(random);
-  const expected = sorted(model, start, end);
+  const expected = sorted(model, start, end).map(([key, held]) => [key, itemOf(held)]);
   assert.equal(records.size, model.size);
   assert.deepEqual([...records.ascending({ start, end })], expected);
   assert.deepEqual([...records.descending({ start, end })], expected.toReversed());
 }
 
 function put(records: Records, key: string, value: Uint8Array, revision = 1): void {
-  records.put(key, revision, value, "text/plain");
+  records.put(key, { revision, value, contentType: "text/plain", attached: null }, () => {});
 }
 
 const all = { start: "", end: null };
@@ -56,12 +75,12 @@ describe("records", () => {
         const choice = random(100);
         if (choice < 65) {
           const draft = draftOf(random, i, model.get(key));
-          const { created, version } = records.put(
-            key,
-            draft.revision,
-            draft.value,
-            draft.contentType,
-          );
+          const before = records.get(key);
+          let replaced: unknown;
+          const { created, version } = records.put(key, draft, (previous) => {
+            replaced = previous === null ? undefined : itemAt(previous.slice(), 0);
+          });
+          assert.deepEqual(replaced, before);
           assert.deepEqual([created, version], [draft.created, draft.version]);
           model.set(key, draft);
         } else if (choice < 90) {
@@ -70,11 +89,15 @@ describe("records", () => {
           const end = random(4) === 0 ? null : keyOf(random);
           const doomed = sorted(model, key, end);
           for (const [gone] of doomed) model.delete(gone);
-          assert.equal(records.deleteRange({ start: key, end }), doomed.length);
+          const shown: string[] = [];
+          const note = (record: Uint8Array) => shown.push(keyAt(record, 0));
+          assert.equal(records.deleteRange({ start: key, end }, note), doomed.length);
+          assert.deepEqual(shown, doomed.map(([gone]) => gone));
         } else if (choice < 94) {
           clones.push({ records: records.clone(), model: new Map(model), random });
         } else {
-          assert.deepEqual(records.get(key), model.get(key));
+          const held = model.get(key);
+          assert.deepEqual(records.get(key), held && itemOf(held));
           assertSame(records, model, random);
         }
       }
@@ -89,7 +112,7 @@ describe("records", () => {
     put(clone, "k7", new Uint8Array(300).fill(255));
     put(records, "k8", new Uint8Array(300).fill(255));
     assert.deepEqual([records.get("k7")?.value[0], clone.get("k8")?.value[0]], [7, 8]);
-    clone.deleteRange(all);
+    clone.deleteRange(all, () => {});
     assert.deepEqual([clone.size, records.size], [0, 100]);
   });
 

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { connect } from "node:net";
 import { createPeerAuthenticator } from "../../src/adapters/peer-signature.ts";
 import { encodeForward, encodeRequest } from "../../src/adapters/peer-wire.ts";
-import { encodeCommand } from "../../src/kv/command.ts";
+import { encodeCommand } from "../../src/kv/command-codec.ts";
 import { Cluster, eventually, setups } from "./harness/cluster.ts";
 import type { HttpAnswer, RequestOptions } from "./harness/http-client.ts";
 import type { NodeProcess } from "./harness/node-process.ts";

@@ -5,7 +5,7 @@ import { createMemoryNetwork, type MemoryNetwork } from "../../src/adapters/memo
 import { type MemoryWal, openMemoryWal } from "../../src/adapters/memory-wal.ts";
 import { raftLimits } from "../../src/config.ts";
 import { createSystemClock } from "../../src/adapters/system-clock.ts";
-import { encodeCommand } from "../../src/kv/command.ts";
+import { encodeCommand } from "../../src/kv/command-codec.ts";
 import { keyFromBytes } from "../../src/kv/key.ts";
 import { KvMachine } from "../../src/kv/machine.ts";
 import type { KvResult } from "../../src/kv/result.ts";

@@ -33,16 +33,10 @@ export const keptSeeds: readonly KeptSeed[] = [
     defect: "identity-unchecked",
   },
   {
-    seed: 60n,
-    seconds: 60,
+    seed: 2n,
+    seconds: 40,
     found: "the age told was that of a snapshot still on its way into the state",
     defect: "fresh-as-of-acceptance",
-  },
-  {
-    seed: 82n,
-    seconds: 60,
-    found: "a received snapshot whose sync failed was synced again and believed",
-    defect: "received-snapshot-unsynced",
   },
   {
     seed: 64n,
@@ -61,6 +55,12 @@ export const keptSeeds: readonly KeptSeed[] = [
     seconds: 60,
     found: "a voter came back with an empty disk, and voted",
     defect: "another-life-is-bound",
+  },
+  {
+    seed: 27n,
+    seconds: 20,
+    found: "a new leader's time was ahead of what it had yet to apply, which ended early",
+    defect: "leader-ahead-of-its-log",
   },
   {
     seed: 943n,

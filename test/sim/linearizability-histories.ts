@@ -30,7 +30,7 @@ export function drawHistory(random: Random, size: Partial<HistorySize> = {}): Op
     free[client] = returns + 1 + random.below(10);
     const key = `k${random.below(keys)}`;
     const action = drawAction(random, `v${i}`);
-    const isUnknown = action.type !== "get" && random.chance(unknowns);
+    const isUnknown = "conditions" in action && random.chance(unknowns);
     const returnedAt = isUnknown ? Infinity : returns;
     const late = random.chance(0.4) ? Infinity : invokedAt + random.below(200);
     const happensAt = isUnknown ? late : random.between(invokedAt, returns);
@@ -57,7 +57,7 @@ export function drawHistory(random: Random, size: Partial<HistorySize> = {}): Op
 
   /** Conditions name revisions that stand, at times. */
   function aimed(action: Action, at: Store, draws: Random): Action {
-    if (action.type === "get") return action;
+    if (!("conditions" in action)) return action;
     const [condition] = action.conditions;
     if (condition?.type !== "revision") return action;
     const revisions = [Math.max(0, at.revision - draws.below(3))];
@@ -79,7 +79,8 @@ function drawAction(random: Random, value: string): Action {
     [{ type: "absent" }],
     [{ type: "revision", revisions: [0] }],
   ]);
-  return kind < 0.8 ? { type: "put", value, conditions } : { type: "delete", conditions };
+  if (kind < 0.75) return { type: "put", value, conditions };
+  return kind < 0.8 ? { type: "become", value, version: 1 } : { type: "delete", conditions };
 }
 
 class Store {
@@ -94,6 +95,13 @@ class Store {
     if (action.type === "get") {
       const seen = item === null ? null : { value: item.value, revision: item.revision };
       return { type: "got", revision: this.revision, item: seen };
+    }
+    if (action.type === "become") {
+      const { value, version } = action;
+      const revision = ++this.revision;
+      if (value === null) this.#items.delete(key);
+      else this.#items.set(key, { value, revision, version });
+      return { type: "became", revision };
     }
     if (!action.conditions.every((condition) => holds(condition, current))) {
       return { type: "conditionFailed", revision: this.revision, current };

@@ -6,9 +6,11 @@ import { statusText } from "../raft/notation.ts";
 import type { History } from "./history.ts";
 import { canonical, halvesOf, membersOf } from "./member-requests.ts";
 import type { Nemesis } from "./nemesis.ts";
-import type { Machine, Simulation } from "./node.ts";
+import type { Machine } from "./node.ts";
+import type { Simulation } from "./simulation.ts";
 import type { Request } from "./operation.ts";
 import type { SimOptions } from "./options.ts";
+import { checkPunctuality } from "./punctuality.ts";
 import type { Random } from "./random.ts";
 import { clientEnd, type Workload } from "./workload.ts";
 
@@ -77,7 +79,10 @@ export class Liveness {
       await world.run(world.now + livenessStepUs);
       oracles.look(healed);
     }
-    return world.now - began;
+    const recovered = world.now;
+    const drift = options.faults.has("drift") ? options.drift : 0;
+    await checkPunctuality({ world, oracles, probes, drift }, healed);
+    return recovered - began;
   }
 
   /** Those who stay; all others are dead, stopped or cut off from now on. Null where no quorum can be healed. */

@@ -2,37 +2,26 @@
 import { type DataDirectory, openDataDirectory } from "../../src/adapters/data-directory.ts";
 import { InvariantViolation } from "../../src/assert.ts";
 import { CorruptData, DataDirectoryRefused, DiskFailure } from "../../src/errors.ts";
-import { KvMachine } from "../../src/kv/machine.ts";
+import type { KvMachine } from "../../src/kv/machine.ts";
 import type { KvResult } from "../../src/kv/result.ts";
-import type { PeerHandler, ReplicaObserver } from "../../src/ports.ts";
+import type { PeerHandler } from "../../src/ports.ts";
 import type { Configuration } from "../../src/raft/types.ts";
-import { Replica } from "../../src/replica.ts";
+import type { Replica } from "../../src/replica.ts";
 import { statusText } from "../raft/notation.ts";
+import { assemble } from "./assembly.ts";
 import { clockRate, MachineClock } from "./clock.ts";
 import { Decay } from "./decay.ts";
 import { SimDisk } from "./disk.ts";
-import { type Endpoint, type Network, SimTransport } from "./network.ts";
+import { type Endpoint, SimTransport } from "./network.ts";
 import type { Request, Response } from "./operation.ts";
-import { drawSettings, type Settings, type SimOptions } from "./options.ts";
-import type { Oracles } from "./oracles.ts";
-import type { Probes } from "./probes.ts";
+import { observerOf } from "./observing.ts";
+import { drawSettings, type Settings } from "./options.ts";
 import { Random } from "./random.ts";
-import { incarnationOf, replicaOptions } from "./replica-options.ts";
+import { incarnationOf } from "./replica-options.ts";
 import { serve, type Server } from "./server.ts";
-import type { Trace } from "./trace.ts";
-import { type Watch, WatchedMachine, WatchedSnapshots, WatchedWal } from "./watched.ts";
-import type { SimEvent, World } from "./world.ts";
-
-/** What all machines of a run share. */
-export interface Simulation {
-  readonly options: SimOptions;
-  readonly world: World;
-  readonly network: Network;
-  readonly trace: Trace;
-  readonly probes: Probes;
-  readonly oracles: Oracles;
-  readonly birth: Configuration;
-}
+import type { Simulation } from "./simulation.ts";
+import type { Watch } from "./watched.ts";
+import type { SimEvent } from "./world.ts";
 
 const directory = "/data";
 /** From a process's end by its own decision to the next start, in microseconds. */
@@ -68,7 +57,6 @@ export class Machine implements Endpoint {
   #server: (Server & { readonly storage: DataDirectory }) | null = null;
   /** Bits of a snapshot were read wrong in this life. */
   #flipped = false;
-  #led = false;
   readonly #decay: Decay;
   /** The disks that it has had. */
   #disks = 1;
@@ -246,7 +234,6 @@ export class Machine implements Endpoint {
   #ended(how: string): void {
     this.note(() => how);
     this.life++;
-    this.#led = false;
     this.#state = "down";
     this.handler = null;
     this.#server = null;
@@ -294,10 +281,7 @@ export class Machine implements Endpoint {
     }
     const clock = this.clock.of(this);
     const newborn = { id: this.id, incarnation: this.incarnation };
-    const cluster = {
-      clusterId: "sim",
-      birth: this.#sim.birth,
-    };
+    const cluster = { clusterId: "sim", birth: this.#sim.birth };
     const { segmentBytes } = this.#settings;
     const storage = await openDataDirectory(this.disk, directory, newborn, { segmentBytes });
     if (storage.cluster === null) await storage.enter(cluster);
@@ -307,23 +291,16 @@ export class Machine implements Endpoint {
     if (JSON.stringify(known) !== JSON.stringify({ ...newborn, ...cluster })) {
       oracles.fail(`${this.id} starts as ${JSON.stringify(known)}`);
     }
-    const machine = new KvMachine();
-    const snapshots = new WatchedSnapshots(storage.snapshots, machine, watch);
-    const replica = await Replica.open<KvResult>({
-      options: replicaOptions(options, this.#settings, {
-        id: this.id,
-        birth: this.#sim.birth,
-        random: this.#random.next,
-      }),
-      wal: new WatchedWal(storage.wal, storage, watch),
-      recovered: storage.recovered,
-      snapshots,
-      debt: this.#decay.watched(storage.debt, watch),
+    const { replica, machine } = await assemble({
+      sim: this.#sim,
+      settings: this.#settings,
+      storage,
+      watch,
+      decay: this.#decay,
       transport: new SimTransport(network, this, this.#peers, clock),
       clock,
-      machine: new WatchedMachine(machine, snapshots, watch),
-      log: () => {},
-      observer: this.#observer(life),
+      random: this.#random.next,
+      observer: observerOf({ ...watch, replica: () => life === this.life ? this.replica : null }),
     });
     if (life !== this.life) return;
     const status = replica.status();
@@ -362,44 +339,11 @@ export class Machine implements Endpoint {
     this.lost = true;
   }
 
-  #observer(life: number): ReplicaObserver {
-    return {
-      roleChanged: ({ role, term }) => {
-        const { replica } = this;
-        if (life !== this.life || replica === null) return;
-        const status = replica.status();
-        this.note(() => statusText(status));
-        if (this.#led && role !== "leader") this.#sim.probes.reached("leader stepped down");
-        this.#led = role === "leader";
-        if (role === "leader") this.#leads(replica, term);
-      },
-      persisted: () => {},
-      proposalEnded: () => {},
-      snapshotWritten: () => {},
-    };
-  }
-
   /** A client that asks just now is told the age of the state that still stands, not of the one on its way into it. */
   #restores(revision: number): void {
     const stalenessMs = this.replica?.stalenessMs() ?? null;
     if (stalenessMs === null) return;
     this.#sim.probes.reached("age told while a snapshot is restored");
     this.onAge(revision, stalenessMs);
-  }
-
-  #leads(replica: Replica<KvResult>, term: number): void {
-    const { oracles, probes } = this.#sim;
-    probes.reached(
-      oracles.reference.lastIndex === 0
-        ? "leader elected"
-        : "leader changed in the middle of a run",
-    );
-    oracles.becameLeader(this.id, term, {
-      firstIndex: replica.status().firstIndex,
-      configuration: replica.status().configuration,
-      commit: replica.status().commit,
-      crcAt: (index) => replica.entries(index, 1)[0]?.crc,
-    });
-    oracles.onElected(this.id);
   }
 }

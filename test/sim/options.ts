@@ -1,5 +1,7 @@
 /** Everything about a run that its seed draws: the cluster, its settings, its load, and which faults exist at all. */
+import type { HistoryLimits } from "../../src/kv/command.ts";
 import { Random } from "./random.ts";
+import { drawUses, type Use } from "./uses.ts";
 
 /** What may go wrong. A run has some of them, drawn from its seed. */
 export const faultKinds = [
@@ -46,6 +48,8 @@ export interface Settings {
   readonly inflightAppendsMax: number;
   readonly uncommittedBytesMax: number;
   readonly applyLagMax: number;
+  /** What a leader lets be kept of the past. */
+  readonly history: HistoryLimits;
 }
 
 /** Times are milliseconds unless they say otherwise. */
@@ -80,6 +84,7 @@ export interface SimOptions {
     readonly timeoutMs: number;
     /** Of all operations. */
     readonly reads: number;
+    readonly uses: ReadonlySet<Use>;
   };
 }
 
@@ -114,7 +119,7 @@ export function drawOptions(seed: bigint, overrides: Overrides = {}): SimOptions
     electionTimeoutMs,
     heartbeatIntervalMs: Math.floor(electionTimeoutMs / random.pick([3, 5, 10, 10])),
     leaseReads: random.chance(0.5),
-    settings: drawSettings(random),
+    settings: drawSettings(random, new Random(seed, "history")),
     network: {
       delayMs: random.scaled(1, 300),
       straggling: 1,
@@ -132,6 +137,7 @@ export function drawOptions(seed: bigint, overrides: Overrides = {}): SimOptions
       valueBytesMax: random.pick([64, 64, 64, 512, 512, 4096, 65_536, 400_000]),
       timeoutMs: random.pick([500, 2000, 2000, 5000]),
       reads: random.pick([0.1, 0.5, 0.5, 0.9]),
+      uses: drawUses(seed),
     },
   };
   const { clients = options.load.clients, thinkMs = calm(options.load) } = overrides;
@@ -181,7 +187,7 @@ function drawFaults(seed: bigint): readonly FaultKind[] {
   return of(faultKinds, random.pick([0.1, 0.3, 0.3, 0.5, 0.8]));
 }
 
-export function drawSettings(random: Random): Settings {
+export function drawSettings(random: Random, history: Random = random): Settings {
   return {
     snapshotEntries: random.pick([5, 20, 50, 200, 1000, 10_000]),
     snapshotBytes: random.pick([4096, 65_536, 1 << 20, 1 << 26]),
@@ -191,6 +197,10 @@ export function drawSettings(random: Random): Settings {
     inflightAppendsMax: random.pick([1, 2, 8]),
     uncommittedBytesMax: random.pick([16_384, 1 << 20, 1 << 26]),
     applyLagMax: random.pick([50, 20_000]),
+    history: {
+      revisionsMax: history.pick([1, 10, 100, 1000, 100_000]),
+      bytesMax: history.pick([0, 1000, 20_000, 1 << 20, 1 << 24]),
+    },
   };
 }
 
@@ -200,6 +210,7 @@ export function describeOptions(options: SimOptions): string {
     ...options,
     seed: String(options.seed),
     faults: [...options.faults].join(" ") || "none",
+    load: { ...options.load, uses: [...options.load.uses].join(" ") || "none" },
   };
   return Object.entries(shown).map(([name, value]) =>
     `  ${name}: ${typeof value === "object" ? JSON.stringify(value) : value}`

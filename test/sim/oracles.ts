@@ -3,12 +3,16 @@ import type { RecoveredLog, WalWrite } from "../../src/ports.ts";
 import type { Message } from "../../src/raft/message.ts";
 import type { Configuration, Entry, SnapshotMeta } from "../../src/raft/types.ts";
 import type { KvResult } from "../../src/kv/result.ts";
-import type { Store } from "../../src/kv/store.ts";
+import type { KvMachine } from "../../src/kv/machine.ts";
+import { ClusterTime } from "./cluster-time.ts";
 import type { Probes } from "./probes.ts";
 import { DiskDuties } from "./disk-bounds.ts";
 import { canonical, isQuorum, membersOf } from "./member-requests.ts";
 import { Memberships } from "./memberships.ts";
-import { Reference, stateHash } from "./reference.ts";
+import { reachedBy } from "./effects.ts";
+import { Expiry } from "./expiry.ts";
+import { type AppliedFirst, Reference } from "./reference.ts";
+import { States } from "./states.ts";
 import { WalModel } from "./wal-model.ts";
 
 /** What a new leader's log has, as far as it is asked. */
@@ -29,20 +33,22 @@ interface Looked {
   };
 }
 
-/** Applied commands between two comparisons of the whole state. */
-const stateHashEvery = 64;
-
 export class Oracles {
   /** What did not hold. */
   failure: string | null = null;
   readonly reference: Reference = new Reference();
-  /** Tells which operations were answered as not applied. */
-  isRefused: (operation: number) => boolean = () => false;
+  /** Tells whether of commands of one identity, of which so many stand in the log, one was answered as not applied. */
+  isRefused: (identity: string, times: number) => boolean = () => false;
   /** Called when a term has a leader. */
   onLeader: (term: number) => void = () => {};
   /** Called when that has been judged. */
   onElected: (id: string) => void = () => {};
+  /** Called when a node's state has become another. */
+  onState: (id: string) => void = () => {};
   readonly memberships: Memberships;
+  readonly #states: States = new States(this.reference);
+  readonly #time: ClusterTime;
+  readonly #expiry: Expiry;
   readonly #logs = new Map<string, WalModel>();
   readonly #duties = new Map<string, DiskDuties>();
   readonly #leaders = new Map<number, string>();
@@ -56,8 +62,11 @@ export class Oracles {
   readonly #probes: Probes;
   readonly #now: () => number;
 
-  constructor(birth: Configuration, probes: Probes, now: () => number) {
+  /** @param drift how much faster than true time clocks run at most, as a fraction. */
+  constructor(birth: Configuration, probes: Probes, now: () => number, drift: number = 0) {
     this.#probes = probes;
+    this.#time = new ClusterTime(drift);
+    this.#expiry = new Expiry(this.reference.model, drift);
     this.#now = now;
     const fail = (what: string): void => this.fail(what);
     this.memberships = new Memberships({ birth, logs: this.#logs, probes, fail });
@@ -146,6 +155,7 @@ export class Oracles {
   walBegun(id: string, write: WalWrite): void {
     for (const { index, term, crc } of write.entries) {
       const name = `${index}@${term}`;
+      this.#time.begun(index, term, this.#now());
       const known = this.#chains.get(name);
       if (known === undefined) this.#chains.set(name, crc);
       else if (known !== crc) {
@@ -197,13 +207,9 @@ export class Oracles {
 
   applied(id: string, entry: Entry, result: KvResult): void {
     const isNew = entry.index > this.reference.lastIndex;
-    const { wrong, operation } = this.reference.applied(entry, result, this.#now());
+    const { wrong, first } = this.reference.applied(entry, result, this.#now());
     if (wrong !== null) this.fail(`${id} ${wrong}`);
-    if (operation !== null && this.isRefused(operation)) {
-      this.fail(
-        `${id} applied operation ${operation} at ${entry.index}, which was answered as not applied`,
-      );
-    }
+    if (first !== null) this.#appliedFirst(id, entry, first);
     if (!this.log(id).holds(entry.index, entry.crc)) {
       this.fail(`${id} applied ${entry.index}@${entry.term}, which its own disk doesn't hold`);
     }
@@ -213,6 +219,19 @@ export class Oracles {
       this.#checkCommitted(id, entry);
     }
     this.duties(id).applied();
+  }
+
+  #appliedFirst(id: string, { index, term }: Entry, first: AppliedFirst): void {
+    const { identity, time } = first;
+    const times = identity === null ? 0 : this.reference.effects(identity).length;
+    if (identity !== null && this.isRefused(identity, times)) {
+      this.fail(`${id} applied ${identity} at ${index}, which was answered as not applied`);
+    }
+    reachedBy(first, this.#probes);
+    const early = this.#expiry.applied(first, this.#time.begunAt(index, term));
+    if (early !== null) this.fail(`${id} applied ${index}@${term}: ${early}`);
+    const wrong = time === 0 ? null : this.#time.stamped(index, term, time);
+    if (wrong !== null) this.fail(`${id} applied what came too soon: ${wrong}`);
   }
 
   /**
@@ -259,12 +278,9 @@ export class Oracles {
   }
 
   /** A replica applied up to `index`; looked at now and then. */
-  state(id: string, index: number, store: Store, when: "always" | "sometimes"): void {
-    if (when === "sometimes" && index % stateHashEvery !== 0) return;
-    const expected = this.reference.stateHashAt(index);
-    if (expected !== null && stateHash(store) !== expected) {
-      this.fail(`${id} has another state at ${index} than was committed`);
-    }
+  state(id: string, index: number, machine: KvMachine, when: "always" | "sometimes"): void {
+    const wrong = this.#states.wrong(index, machine, when);
+    if (wrong !== null) this.fail(`${id} ${wrong}`);
   }
 
   #leads(id: string, term: number): void {

@@ -1,23 +1,14 @@
 /**
- * What the cluster has committed, as a plain map replays it: the measure of every replica's results, of every read at
- * any revision, and of which client's write took effect where.
+ * What the cluster has committed, as a plain model replays it: the measure of every replica's results and states, of
+ * every read at any revision, of every watcher, and of which client's write took effect where.
  */
-import { crc32 } from "node:zlib";
-import { type Command, type Condition, decodeCommand } from "../../src/kv/command.ts";
+import { decodeCommand, timeOf } from "../../src/kv/command-codec.ts";
 import type { Key } from "../../src/kv/key.ts";
 import type { KvResult } from "../../src/kv/result.ts";
-import type { Store } from "../../src/kv/store.ts";
-import { operationOf, writerOf } from "./operation.ts";
-
-export interface ReferenceItem {
-  readonly crc: number;
-  readonly contentType: string;
-  /** The number of the put that wrote it. */
-  readonly value: number;
-  readonly created: number;
-  readonly revision: number;
-  readonly version: number;
-}
+import { Model, type ModelEvent, type ModelItem } from "./model.ts";
+import { identityOf } from "./operation.ts";
+import { resultText } from "./result-text.ts";
+import { floorHash, itemHash, leaseHash, minus, plus } from "./state-hash.ts";
 
 interface Committed {
   readonly term: number;
@@ -26,41 +17,55 @@ interface Committed {
   readonly stateHash: number;
 }
 
-/** Where a client's write took effect. */
+/** Where a command took effect, or would have. */
 export interface Effect {
   readonly index: number;
-  readonly result: string;
+  /** What it came to, in a form that compares. */
+  readonly text: string;
+  /** Revisions before it, and with it. */
+  readonly before: number;
+  readonly revision: number;
+}
+
+/** A command was applied for the first time. */
+export interface AppliedFirst {
+  readonly identity: string | null;
+  readonly effect: Effect;
+  readonly result: KvResult;
+  /** What was stamped into it, 0 where it depends on no time. */
+  readonly time: number;
+}
+
+interface AppliedEntry {
+  readonly index: number;
+  readonly term: number;
+  readonly crc: number;
+  readonly payload: Uint8Array;
 }
 
 export class Reference {
   /** The highest index that anybody applied. */
   lastIndex = 0;
-  revision = 0;
-  readonly #items = new Map<Key, ReferenceItem>();
+  readonly model: Model = new Model();
   /** A key's items by revision, ascending; null where it was deleted. */
   readonly #history = new Map<
     Key,
-    { readonly revision: number; readonly item: ReferenceItem | null }[]
+    { readonly revision: number; readonly item: ModelItem | null }[]
   >();
   readonly #committed = new Map<number, Committed>();
-  readonly #effects = new Map<number, Effect>();
+  readonly #effects = new Map<string, Effect[]>();
+  /** Those of no client. */
+  readonly #own: Effect[] = [];
   /** When each revision was first applied; index 0 is revision 1. */
   readonly #times: number[] = [];
-  #stateHash = 0;
+  #itemsHash = 0;
 
-  /**
-   * Some replica applied this. Returns what is wrong, or null. `operation` is the client's, where it is the first to.
-   */
+  /** Some replica applied this. Returns what is wrong, or null; `first` where it is the first to. */
   applied(
-    entry: {
-      readonly index: number;
-      readonly term: number;
-      readonly crc: number;
-      readonly payload: Uint8Array;
-    },
+    entry: AppliedEntry,
     result: KvResult,
     now: number,
-  ): { readonly wrong: string | null; readonly operation: number | null } {
+  ): { readonly wrong: string | null; readonly first: AppliedFirst | null } {
     const { index, term, crc } = entry;
     const text = resultText(result);
     const known = this.#committed.get(index);
@@ -68,31 +73,42 @@ export class Reference {
       const isSame = known.term === term && known.crc === crc && known.result === text;
       const wrong = `applied ${index}@${term} (${crc}) with ${text}, another had ` +
         `${index}@${known.term} (${known.crc}) with ${known.result}`;
-      return { wrong: isSame ? null : wrong, operation: null };
+      return { wrong: isSame ? null : wrong, first: null };
     }
     if (index <= this.lastIndex) {
-      return { wrong: `applied a command at ${index}, where others had none`, operation: null };
+      return { wrong: `applied a command at ${index}, where others had none`, first: null };
     }
     const command = decodeCommand(entry.payload);
-    const expected = this.#run(command);
-    while (this.#times.length < this.revision) this.#times.push(now);
-    this.lastIndex = index;
-    this.#committed.set(index, { term, crc, result: text, stateHash: this.#stateHash });
-    const operation = operationOf(command);
-    if (expected !== text) {
-      return { wrong: `${index} gave ${text} instead of ${expected}`, operation };
+    const time = timeOf(entry.payload);
+    const before = this.model.revision;
+    const expected = resultText(this.model.run(command, time));
+    const { revision } = this.model;
+    for (let each = before + 1; each <= revision; each++) {
+      this.#times.push(now);
+      for (const event of this.model.changes(each)) this.#changed(each, event);
     }
-    const before = this.#effects.get(operation);
-    this.#effects.set(operation, { index, result: text });
-    if (before === undefined) return { wrong: null, operation };
-    return {
-      wrong: `operation ${operation} was applied at ${before.index} and at ${index}`,
-      operation,
-    };
+    this.lastIndex = index;
+    this.#committed.set(index, { term, crc, result: text, stateHash: this.#stateHash() });
+    const effect = { index, text, before, revision };
+    const identity = identityOf(command);
+    if (identity === null) this.#own.push(effect);
+    else this.#effects.set(identity, [...this.effects(identity), effect]);
+    const wrong = expected === text ? null : `${index} gave ${text} instead of ${expected}`;
+    return { wrong, first: { identity, effect, result, time } };
   }
 
-  effect(operation: number): Effect | undefined {
-    return this.#effects.get(operation);
+  /** Where commands of one identity stand, in order. */
+  effects(identity: string): readonly Effect[] {
+    return this.#effects.get(identity) ?? [];
+  }
+
+  /** What leaders did by themselves. */
+  get own(): readonly Effect[] {
+    return this.#own;
+  }
+
+  get revision(): number {
+    return this.model.revision;
   }
 
   /** The chain's CRC at the last index that anybody applied, if it is that of a command. */
@@ -101,19 +117,24 @@ export class Reference {
   }
 
   /** What a key held at a revision. */
-  at(key: Key, revision: number): ReferenceItem | null {
+  at(key: Key, revision: number): ModelItem | null {
     return this.#history.get(key)?.findLast((each) => each.revision <= revision)?.item ?? null;
   }
 
   /** All that was held at a revision in a range, in order. */
-  rangeAt(start: Key, end: Key | null, revision: number): (readonly [Key, ReferenceItem])[] {
-    const held: (readonly [Key, ReferenceItem])[] = [];
-    for (const key of [...this.#history.keys()].sort()) {
+  rangeAt(start: Key, end: Key | null, revision: number): (readonly [Key, ModelItem])[] {
+    const held: (readonly [Key, ModelItem])[] = [];
+    for (const key of this.keys) {
       if (key < start || (end !== null && key >= end)) continue;
       const item = this.at(key, revision);
       if (item !== null) held.push([key, item]);
     }
     return held;
+  }
+
+  /** All keys that there ever were, in order. */
+  get keys(): readonly Key[] {
+    return [...this.#history.keys()].sort();
   }
 
   /** The store's revision at a time: what was applied somewhere by then. */
@@ -128,118 +149,28 @@ export class Reference {
     return low;
   }
 
-  /** The hash of the state after the last command at or before `index`; null where that is not known. */
-  stateHashAt(index: number): number | null {
-    if (index === 0) return 0;
-    for (let at = index; at > 0; at--) {
-      const known = this.#committed.get(at);
-      if (known !== undefined) return known.stateHash;
-    }
+  /** The hash of the state after the last command at or before `index`. */
+  stateHashAt(index: number): number {
+    return this.#committed.get(this.commandAt(index))?.stateHash ?? floorHash(0);
+  }
+
+  /** Where the last command stands at or before `index`; 0 where there is none. */
+  commandAt(index: number): number {
+    for (let at = index; at > 0; at--) if (this.#committed.has(at)) return at;
     return 0;
   }
 
-  #run(command: Command): string {
-    if (command.type === "deleteRange") {
-      const { start, end } = command;
-      const keys = [...this.#items.keys()].filter((key) =>
-        key >= start && (end === null || key < end)
-      );
-      return this.#delete(keys);
-    }
-    const { key, conditions } = command;
-    const before = this.#items.get(key) ?? null;
-    if (!conditions.every((condition) => holds(condition, before?.revision ?? 0))) {
-      const current = before?.revision ?? 0;
-      return resultText({ type: "conditionFailed", revision: this.revision, current });
-    }
-    if (command.type === "delete") return this.#delete(before === null ? [] : [key]);
-    const revision = ++this.revision;
-    const item = {
-      crc: crc32(command.value),
-      contentType: command.contentType,
-      value: writerOf(command.value),
-      created: before?.created ?? revision,
-      revision,
-      version: (before?.version ?? 0) + 1,
-    };
-    this.#set(key, item);
-    return resultText({ type: "put", revision, version: item.version, created: item.created });
-  }
-
-  #delete(keys: readonly Key[]): string {
-    if (keys.length > 0) this.revision++;
-    for (const key of keys) this.#set(key, null);
-    return resultText({ type: "deleted", revision: this.revision, deleted: keys.length });
-  }
-
-  #set(key: Key, item: ReferenceItem | null): void {
-    const before = this.#items.get(key);
-    if (before !== undefined) this.#stateHash = minus(this.#stateHash, itemHash(key, before));
-    if (item === null) this.#items.delete(key);
-    else {
-      this.#items.set(key, item);
-      this.#stateHash = plus(this.#stateHash, itemHash(key, item));
-    }
+  #changed(revision: number, { key, item, previous }: ModelEvent): void {
+    if (previous !== null) this.#itemsHash = minus(this.#itemsHash, itemHash(key, previous));
+    if (item !== null) this.#itemsHash = plus(this.#itemsHash, itemHash(key, item));
     const history = this.#history.get(key) ?? [];
     if (history.length === 0) this.#history.set(key, history);
-    history.push({ revision: this.revision, item });
+    history.push({ revision, item });
   }
-}
 
-/** A result as text that compares. */
-export function resultText(result: KvResult): string {
-  switch (result.type) {
-    case "put":
-      return `put r${result.revision} v${result.version} c${result.created}`;
-    case "deleted":
-      return `deleted r${result.revision} ${result.deleted}`;
-    case "conditionFailed":
-      return `conditionFailed r${result.revision} at ${result.current}`;
-    case "malformed":
-      return `malformed r${result.revision}`;
-  }
-}
-
-/** A hash of all that a store holds, whatever the order in which it came there. */
-export function stateHash(store: Store): number {
-  let hash = 0;
-  for (const [key, { value, ...item }] of store.list({ start: "", end: null })) {
-    hash = plus(hash, itemHash(key, { crc: crc32(value), ...item }));
-  }
-  return hash;
-}
-
-function itemHash(
-  key: Key,
-  { crc, contentType, created, revision, version }: Omit<ReferenceItem, "value">,
-): number {
-  let hash = crc | 0;
-  for (let i = 0; i < key.length; i++) hash = Math.imul(hash ^ key.charCodeAt(i), 0x01000193);
-  for (const part of [crc32(contentType), created, revision, version]) {
-    hash = Math.imul(hash ^ part, 0x85ebca6b);
-    hash ^= hash >>> 15;
-  }
-  return hash >>> 0;
-}
-
-function plus(a: number, b: number): number {
-  return (a + b) >>> 0;
-}
-
-function minus(a: number, b: number): number {
-  return (a - b) >>> 0;
-}
-
-/** `current` is the key's revision, 0 where it is absent. */
-export function holds(condition: Condition, current: number): boolean {
-  switch (condition.type) {
-    case "exists":
-      return current !== 0;
-    case "absent":
-      return current === 0;
-    case "revision":
-      return condition.revisions.some((revision) => revision === current && current !== 0);
-    case "notRevision":
-      return current === 0 || !condition.revisions.some((revision) => revision === current);
+  #stateHash(): number {
+    let hash = plus(this.#itemsHash, floorHash(this.model.floor));
+    for (const [id, lease] of this.model.leases) hash = plus(hash, leaseHash(id, lease));
+    return hash;
   }
 }

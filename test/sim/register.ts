@@ -3,7 +3,7 @@
  * several keys (lists, range deletes) are given as one part for each key, all of the same number.
  */
 import type { Condition } from "../../src/kv/command.ts";
-import { holds } from "./reference.ts";
+import { conditionHolds } from "./model-operations.ts";
 
 export type Value = string | number;
 
@@ -11,7 +11,9 @@ export type Action =
   | { readonly type: "put"; readonly value: Value; readonly conditions: readonly Condition[] }
   | { readonly type: "delete"; readonly conditions: readonly Condition[] }
   /** A linearizable read. */
-  | { readonly type: "get" };
+  | { readonly type: "get" }
+  /** What something larger made of the key, which is known: null is absent. */
+  | { readonly type: "become"; readonly value: Value | null; readonly version: number };
 
 /** `revision` is the store's, which the answer reflects. */
 export type Outcome =
@@ -25,7 +27,8 @@ export type Outcome =
   | { readonly type: "deleted"; readonly revision: number; readonly deleted: 0 | 1 | null }
   /** `current` is the key's revision, 0 where it is absent. */
   | { readonly type: "conditionFailed"; readonly revision: number; readonly current: number }
-  | { readonly type: "got"; readonly revision: number; readonly item: Item | null };
+  | { readonly type: "got"; readonly revision: number; readonly item: Item | null }
+  | { readonly type: "became"; readonly revision: number };
 
 export interface Item {
   readonly value: Value;
@@ -93,7 +96,7 @@ export function step(
     }
     case "conditionFailed": {
       const { revision, current } = outcome;
-      if (action.type === "get") return null;
+      if (!("conditions" in action)) return null;
       const seen = current === 0
         ? register.value === null ? register : null
         : observe(register, current);
@@ -108,6 +111,13 @@ export function step(
       const seen = observe(register, item.revision);
       return seen === null ? null : { ...seen, floor: revision };
     }
+    case "became": {
+      const { revision } = outcome;
+      if (action.type !== "become" || revision <= register.floor) return null;
+      const { value, version } = action;
+      if (value === null) return register.value === null ? null : { ...absent, floor: revision };
+      return { value, revision, isExact: true, version, floor: revision };
+    }
   }
 }
 
@@ -118,7 +128,7 @@ function takeEffect(
   revision: number,
   exactness: "exact" | "inexact",
 ): Register | null {
-  if (action.type === "get" || !mayHold(register, action.conditions)) return null;
+  if (!("conditions" in action) || !mayHold(register, action.conditions)) return null;
   if (action.type === "delete") {
     return register.value === null ? null : { ...absent, floor: revision };
   }
@@ -146,5 +156,5 @@ function mayHold(register: Register, conditions: readonly Condition[]): boolean 
 }
 
 function holdAll(conditions: readonly Condition[], current: number): boolean {
-  return conditions.every((condition) => holds(condition, current));
+  return conditions.every((condition) => conditionHolds(condition, current));
 }

@@ -64,7 +64,7 @@ export function takenRevisions(operations: readonly Operation[]): Set<number> {
 
 /** The revision that an outcome gave to a change, or null where it changed nothing. */
 function changeOf(outcome: Outcome): number | null {
-  if (outcome.type === "put") return outcome.revision;
+  if (outcome.type === "put" || outcome.type === "became") return outcome.revision;
   return outcome.type === "deleted" && outcome.deleted !== 0 ? outcome.revision : null;
 }
 
@@ -133,7 +133,7 @@ function changesOf(operations: readonly Operation[]): Change[] {
   return operations.flatMap(({ action, outcome }): Change[] => {
     const revision = changeOf(outcome);
     if (revision === null) return [];
-    return [{ revision, value: action.type === "put" ? action.value : null }];
+    return [{ revision, value: "value" in action ? action.value : null }];
   }).sort((a, b) => a.revision - b.revision);
 }
 

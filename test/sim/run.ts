@@ -10,7 +10,8 @@ import { startHellos } from "./hello.ts";
 import { questionLeases } from "./leases.ts";
 import { Liveness, recoveryOf } from "./liveness.ts";
 import { Network } from "./network.ts";
-import { Machine, type Simulation } from "./node.ts";
+import { Machine } from "./node.ts";
+import type { Simulation } from "./simulation.ts";
 import { messageText } from "../raft/notation.ts";
 import { drawOptions, type Overrides, type SimOptions } from "./options.ts";
 import { Oracles } from "./oracles.ts";
@@ -18,6 +19,7 @@ import { Probes } from "./probes.ts";
 import { Random } from "./random.ts";
 import { birthOf } from "./replica-options.ts";
 import { Trace } from "./trace.ts";
+import { Watchers } from "./watchers.ts";
 import { Workload } from "./workload.ts";
 import { World } from "./world.ts";
 
@@ -55,6 +57,7 @@ class Run implements Simulation {
   readonly machines: Machine[] = [];
   readonly history: History;
   readonly workload: Workload;
+  readonly watchers: Watchers;
   readonly nemesis: Nemesis;
   readonly #random: Random;
   readonly #peers = new Map<string, Machine>();
@@ -67,7 +70,8 @@ class Run implements Simulation {
     this.#random = new Random(seed, "run");
     this.trace = new Trace(() => world.now);
     this.birth = birthOf(options);
-    this.oracles = new Oracles(this.birth, this.probes, () => world.now);
+    const drift = faults.has("drift") ? options.drift : 0;
+    this.oracles = new Oracles(this.birth, this.probes, () => world.now, drift);
     this.network = new Network(
       { world, trace: this.trace, probes: this.probes, random: new Random(seed, "network") },
       {
@@ -82,11 +86,9 @@ class Run implements Simulation {
     for (const each of this.#random.shuffled(this.machines).slice(0, minority)) {
       each.damageable = true;
     }
-    this.history = new History(this.oracles, this.probes, {
-      drift: faults.has("drift") ? options.drift : 0,
-      keys: options.load.keys,
-    });
+    this.history = new History(this.oracles, this.probes, { drift });
     this.workload = new Workload(this);
+    this.watchers = new Watchers(this);
     this.nemesis = new Nemesis(this);
     for (const kind of ["delay", "drift"] as const) {
       if (faults.has(kind)) this.probes.reached(`fault: ${kind}`);
@@ -120,6 +122,7 @@ class Run implements Simulation {
     for (const machine of this.machines) machine.start();
     if (this.options.faults.has("members")) startHellos(this);
     this.workload.start();
+    this.watchers.start();
     this.nemesis.start();
     await this.world.run(this.options.seconds * second);
   }
@@ -137,7 +140,7 @@ class Run implements Simulation {
     this.oracles.memberships.close();
     for (const { id, replica, machine } of this.machines) {
       if (replica === null || machine === null) continue;
-      this.oracles.state(id, replica.status().applied, machine.store, "always");
+      this.oracles.state(id, replica.status().applied, machine, "always");
     }
   }
 

@@ -80,7 +80,8 @@ export class WatchedMachine implements StateMachine<KvResult> {
     const result = this.#inner.apply(entry);
     if (!alive()) return result;
     oracles.applied(id, entry, result);
-    oracles.state(id, entry.index, this.#inner.store, "sometimes");
+    oracles.state(id, entry.index, this.#inner, "sometimes");
+    oracles.onState(id);
     return result;
   }
 
@@ -96,7 +97,12 @@ export class WatchedMachine implements StateMachine<KvResult> {
     if (!alive() || meta === null) return;
     probes.reached("recovered with a snapshot");
     note(() => `restores ${meta.index}@${meta.term}`);
-    oracles.state(id, meta.index, this.#inner.store, "always");
+    oracles.state(id, meta.index, this.#inner, "always");
+    oracles.onState(id);
+  }
+
+  get housekeeping(): KvMachine["housekeeping"] {
+    return this.#inner.housekeeping;
   }
 
   encodeResult(result: KvResult): Uint8Array {
@@ -130,7 +136,7 @@ export class WatchedSnapshots implements SnapshotStore {
       probes.reached("snapshot taken");
       note(() => `snapshots ${meta.index}@${meta.term}`);
       oracles.snapshot(id, meta);
-      oracles.state(id, meta.index, this.#machine.store, "always");
+      oracles.state(id, meta.index, this.#machine, "always");
     }
     const written = this.#inner.write(meta, chunks);
     // Beside what goes on from it: whoever looks on must not make anything come a tick later.

@@ -1,42 +1,36 @@
 /** Clients: each does one operation after the other, on any node, and remembers what it was told. */
-import {
-  type Condition,
-  conditionsMax,
-  contentTypeBytesMax,
-  defaultContentType,
-} from "../../src/kv/command.ts";
-import type { Key } from "../../src/kv/key.ts";
+import { defaultContentType } from "../../src/kv/command.ts";
+import { decodeCommand } from "../../src/kv/command-codec.ts";
 import { expectAnswer } from "./deadlines.ts";
+import { DrawnCommands } from "./drawn-commands.ts";
 import type { History, Operation } from "./history.ts";
 import type { Endpoint, Network } from "./network.ts";
 import type { Machine } from "./node.ts";
-import {
-  type Consistency,
-  keyName,
-  put,
-  remove,
-  removeRange,
-  type Request,
-  requestText,
-  type Response,
-} from "./operation.ts";
+import { type Consistency, put, type Request, requestText, type Response } from "./operation.ts";
 import type { SimOptions } from "./options.ts";
 import type { Oracles } from "./oracles.ts";
 import { Random } from "./random.ts";
+import { plainText } from "./result-text.ts";
+import { Sessions } from "./sessions.ts";
 import type { World } from "./world.ts";
 
 /** All clients' end of the network. */
 export const clientEnd = "clients";
 /** A client gives up this long after the node should have answered, in microseconds. */
 const patienceUs = 1_000_000;
-/** The default one twice, as most values have it, and one as long as may be. */
-const contentTypes: readonly string[] = [
-  defaultContentType,
-  defaultContentType,
-  "text/plain; charset=utf-8",
-  "a/b",
-  "application/json; profile=".padEnd(contentTypeBytesMax, "x"),
-];
+/** How often a write is keyed, where keys are used. */
+const keyedShare = 0.6;
+/** How often a read is of the past, where that is read. */
+const pastShare = 0.3;
+/** How often a page is followed by the next one. */
+const nextPageShare = 0.8;
+
+/** A listing that goes on behind its last page, at that page's revision. */
+interface Listing {
+  readonly start: string;
+  readonly end: string | null;
+  readonly revision: number;
+}
 
 export interface WorkloadParts {
   readonly options: SimOptions;
@@ -50,6 +44,9 @@ export interface WorkloadParts {
 export class Workload {
   readonly #parts: WorkloadParts;
   readonly #random: Random;
+  readonly #commands: DrawnCommands;
+  readonly #sessions: Sessions;
+  readonly #listings = new Map<number, Listing>();
   readonly #end: Endpoint = {
     id: clientEnd,
     number: 0,
@@ -61,12 +58,12 @@ export class Workload {
   /** Of the present event. They leave in an order that is not that of the ticks in which they came. */
   #answers: { readonly number: number; readonly send: () => void }[] = [];
   #stopped = false;
-  /** Revisions that clients saw of late, to make conditions of. */
-  readonly #seen = new Map<Key, number>();
 
   constructor(parts: WorkloadParts) {
     this.#parts = parts;
     this.#random = new Random(parts.options.seed, "workload");
+    this.#commands = new DrawnCommands(parts.options, this.#random);
+    this.#sessions = new Sessions(this.#random);
     parts.world.onSettled = () => {
       if (this.#answers.length === 0) return;
       const answers = this.#answers.sort((a, b) => a.number - b.number);
@@ -89,20 +86,24 @@ export class Workload {
     return new Promise((resolve) => this.#send(client, machine, request, resolve));
   }
 
-  /** A put of a key that the clients use as well. */
+  /** A put of a key that the clients use as well; at times one that ends soon. */
   aPut(): Request {
-    return {
-      type: "write",
-      command: put(this.#parts.history.next, this.#key(), {
-        bytes: 16,
-        contentType: defaultContentType,
-        conditions: [],
-      }),
-    };
+    const { options, history } = this.#parts;
+    const extras = options.load.uses.has("ttl") && this.#random.chance(0.5)
+      ? { extras: { metadata: null, lease: null, ttlMs: this.#random.whole(1, 3000) } }
+      : {};
+    const command = put(history.next, this.#commands.key(), {
+      bytes: 16,
+      contentType: defaultContentType,
+      conditions: [],
+      ...extras,
+    });
+    return { type: "write", command };
   }
 
   aGet(): Request {
-    return { type: "get", key: this.#key(), consistency: "linearizable" };
+    const key = this.#commands.key();
+    return { type: "get", key, consistency: "linearizable", revision: null };
   }
 
   #think(client: number): void {
@@ -110,7 +111,8 @@ export class Workload {
     const pause = Math.round(this.#random.exponential(options.load.thinkMs) * 1000);
     world.after(pause, () => {
       if (this.#stopped) return;
-      this.#send(client, this.#random.pick(machines), this.#draw(), () => this.#think(client));
+      const request = this.#draw(client);
+      this.#send(client, this.#random.pick(machines), request, () => this.#think(client));
     });
   }
 
@@ -158,75 +160,78 @@ export class Workload {
   #finished(operation: Operation, response: Response): void {
     const { world, history, network } = this.#parts;
     history.end(operation, response, world.now);
-    network.trace.mixText(`${operation.number} ${JSON.stringify(response)}`);
-    network.trace.note(
-      operation.node,
-      () => `${operation.number} ended: ${JSON.stringify(response)}`,
-    );
-    if (response.type === "read") {
-      for (const { key, revision } of response.items) this.#seen.set(key, revision);
+    const text = response.type === "written" ? plainText(response) : JSON.stringify(response);
+    network.trace.mixText(`${operation.number} ${text}`);
+    network.trace.note(operation.node, () => `${operation.number} ended: ${text}`);
+    const { request, client } = operation;
+    if (request.type !== "write") return this.#learnRead(client, request, response);
+    const { command } = request;
+    if (command.type === "keyed") {
+      this.#sessions.ended(client, command, response.type === "written" ? "answered" : "unknown");
     }
-    const { request } = operation;
-    if (response.type === "written" && request.type === "write" && request.command.type === "put") {
-      this.#seen.set(request.command.key, response.result.revision);
+    if (response.type !== "written") return;
+    const { result } = response;
+    const written = command.type === "keyed" ? decodeCommand(command.command) : command;
+    if (result.type === "lease") this.#commands.granted(result.lease);
+    else if (result.type === "put" && written.type === "put") {
+      this.#commands.saw(written.key, result.revision);
     }
   }
 
-  #draw(): Request {
+  #learnRead(
+    client: number,
+    request: Exclude<Request, { type: "write" }>,
+    response: Response,
+  ): void {
+    if (response.type !== "read") return;
+    const { items, revision } = response;
+    for (const item of items) this.#commands.saw(item.key, item.revision);
+    const last = items.at(-1);
+    if (request.type !== "list" || last === undefined || items.length < request.limit) return;
+    this.#listings.set(client, { start: `${last.key}\0`, end: request.end, revision });
+  }
+
+  #draw(client: number): Request {
+    const random = this.#random;
+    const { load } = this.#parts.options;
+    if (random.chance(load.reads)) return this.#read(client);
+    const number = this.#parts.history.next;
+    if (!load.uses.has("keys")) return { type: "write", command: this.#commands.write(number) };
+    const again = this.#sessions.repeat(client);
+    if (again !== null) return { type: "write", command: again };
+    const command = this.#commands.write(number);
+    if (!random.chance(keyedShare)) return { type: "write", command };
+    return { type: "write", command: this.#sessions.keyed(client, number, command) };
+  }
+
+  #read(client: number): Request {
     const random = this.#random;
     const { load, leaseReads } = this.#parts.options;
-    if (random.chance(load.reads)) {
-      const levels: readonly Consistency[] = leaseReads
-        ? ["linearizable", "lease", "lease", "stale"]
-        : ["linearizable", "linearizable", "lease", "stale"];
-      const consistency = random.pick(levels);
-      if (random.chance(0.8)) return { type: "get", key: this.#key(), consistency };
-      return {
-        type: "list",
-        start: this.#key(),
-        end: random.chance(0.5) ? null : this.#key(),
-        consistency,
-      };
+    const levels: readonly Consistency[] = leaseReads
+      ? ["linearizable", "lease", "lease", "stale"]
+      : ["linearizable", "linearizable", "lease", "stale"];
+    const consistency = random.pick(levels);
+    const listing = this.#listings.get(client);
+    if (listing !== undefined) {
+      this.#listings.delete(client);
+      if (random.chance(nextPageShare)) {
+        return { ...listing, type: "list", limit: random.whole(1, 8), consistency };
+      }
     }
-    const number = this.#parts.history.next;
-    const key = this.#key();
-    const kind = random.next();
-    if (kind < 0.75) {
-      const bytes = Math.floor(random.scaled(8, load.valueBytesMax));
-      const contentType = random.pick(contentTypes);
-      const conditions = this.#conditions(key);
-      return { type: "write", command: put(number, key, { bytes, contentType, conditions }) };
+    const isPast = load.uses.has("past") && random.chance(pastShare);
+    const revision = isPast
+      ? Math.max(0, this.#parts.history.floor - Math.floor(random.scaled(1, 500)) + 1)
+      : null;
+    if (random.chance(0.8)) {
+      return { type: "get", key: this.#commands.key(), consistency, revision };
     }
-    if (kind < 0.93) return { type: "write", command: remove(number, key, this.#conditions(key)) };
-    return { type: "write", command: removeRange(number, key, this.#key()) };
-  }
-
-  /** As many as a command may have. */
-  #conditions(key: Key): Condition[] {
-    const count = Math.min(conditionsMax, this.#random.pick([0, 0, 0, 0, 0, 1, 1, 2, 2, 3]));
-    return Array.from({ length: count }, () => this.#condition(key));
-  }
-
-  #condition(key: Key): Condition {
-    const kind = this.#random.next();
-    if (kind < 0.25) return { type: "exists" };
-    if (kind < 0.4) return { type: "absent" };
-    return { type: kind < 0.75 ? "revision" : "notRevision", revisions: this.#revisions(key) };
-  }
-
-  /** Mostly the one that was seen last, at any place among others; at times 0, which is no key's. */
-  #revisions(key: Key): number[] {
-    const random = this.#random;
-    const seen = this.#seen.get(key) ?? 1;
-    const revisions = Array.from(
-      { length: random.below(4) },
-      () => Math.max(0, seen + random.whole(-3, 3)),
-    );
-    if (random.chance(0.8)) revisions.splice(random.below(revisions.length + 1), 0, seen);
-    return revisions;
-  }
-
-  #key(): Key {
-    return keyName(this.#random.below(this.#parts.options.load.keys));
+    return {
+      type: "list",
+      start: this.#commands.key(),
+      end: random.chance(0.5) ? null : this.#commands.key(),
+      limit: load.uses.has("past") && random.chance(0.5) ? random.whole(1, 8) : Infinity,
+      consistency,
+      revision,
+    };
   }
 }

@@ -1,4 +1,10 @@
 /** All defects that are planted, and those that wait for what they would break. */
+import {
+  expiryMutants,
+  historyMutants,
+  idempotencyMutants,
+  transactionMutants,
+} from "./data-mutants.ts";
 import { boundMutants, diskMutants, hostMutants, storeMutants } from "./host-mutants.ts";
 import { changeMutants, quorumMutants } from "./membership-mutants.ts";
 import type { Mutant } from "./mutant.ts";
@@ -14,11 +20,13 @@ export const mutants: readonly Mutant[] = [
   ...hostMutants,
   ...boundMutants,
   ...storeMutants,
+  ...transactionMutants,
+  ...expiryMutants,
+  ...historyMutants,
+  ...idempotencyMutants,
 ];
 
 /** Defects of `reliability.md` that can't be planted yet, and why. */
 export const waiting: readonly { readonly name: string; readonly why: string }[] = [
   { name: "displaced-proposal-forgotten", why: "hundreds of seeds go by before one shows it" },
-  { name: "idempotency-table-left-out", why: "the store has no idempotency table yet" },
-  { name: "watcher-off-by-one", why: "the store has no watches yet" },
 ];

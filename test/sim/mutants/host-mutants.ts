@@ -8,6 +8,7 @@ const clocks = "src/replica/clock-watch.ts";
 const driver = "src/replica/driver.ts";
 const files = "src/adapters/file-snapshots.ts";
 const machine = "src/kv/machine.ts";
+const forward = "src/replica/forward.ts";
 const fileWal = "src/adapters/file-wal.ts";
 const proposals = "src/replica/proposals.ts";
 const reads = "src/replica/reads.ts";
@@ -127,15 +128,15 @@ export const boundMutants: readonly Mutant[] = [
 /** Commands and snapshots of the store. */
 export const storeMutants: readonly Mutant[] = [
   mutant("content-type-forgotten", "every value is read back with the default type", {
-    file: "src/kv/page.ts",
-    find: `      contentType: contentTypeAt(bytes, at),`,
-    replace:
-      `      contentType: contentTypeAt(bytes, at).replace(/.+/, "application/octet-stream"),`,
+    file: "src/kv/record.ts",
+    find: `    contentType: contentTypeAt(bytes, at),`,
+    replace: `    contentType: contentTypeAt(bytes, at).replace(/.+/, "application/octet-stream"),`,
   }),
   mutant("first-condition-only", "only a command's first condition has to hold", {
     file: machine,
-    find: `      if (!conditions.every((condition) => holds(condition, current))) {`,
-    replace: `      if (!conditions.slice(0, 1).every((condition) => holds(condition, current))) {`,
+    find: `    if (conditions.every((condition) => holds(condition, current))) return null;`,
+    replace:
+      `    if (conditions.slice(0, 1).every((condition) => holds(condition, current))) return null;`,
   }),
   mutant("not-revision-ignored", "a key may be at a revision at which it must not be", {
     file: machine,
@@ -153,14 +154,14 @@ export const storeMutants: readonly Mutant[] = [
     replace: `      return condition.revisions.includes(current);`,
   }),
   mutant("snapshot-of-a-living-state", "a snapshot is written from a state that goes on changing", {
-    file: machine,
-    find: `    const frozen = this.#store.clone();`,
-    replace: `    const frozen = this.#store;`,
+    file: "src/kv/store.ts",
+    find: `    const records = this.#records.clone();`,
+    replace: `    const records = this.#records;`,
   }),
   mutant("deletes-take-no-revision", "a range delete of one key takes no revision", {
     file: "src/kv/store.ts",
-    find: `    if (deleted > 0) this.#next();`,
-    replace: `    if (deleted > 1) this.#next();`,
+    find: `    if (deleted === 0) return 0;`,
+    replace: `    if (deleted < 2) return deleted;`,
   }),
 ];
 
@@ -179,19 +180,18 @@ export const hostMutants: readonly Mutant[] = [
     replace: `    if (result === null) {`,
   }),
   mutant("forward-tried-again", "a write that a leader may have got is forwarded again", {
-    file: replica,
-    find: `      if (!error.maybeReceived) return null;`,
-    replace: `      if (deadline > 0) return null;`,
+    file: forward,
+    find: `    if (!error.maybeReceived) return null;`,
+    replace: `    if (error.name !== "") return null;`,
   }),
   mutant(
     "forwarded-unknown-is-not-applied",
     "a leader's 'unknown' reaches the client as 'not applied'",
     {
-      file: replica,
-      find:
-        `        throw new OutcomeUnknown("the leader did not learn the write's fate in time");`,
+      file: forward,
+      find: `      throw new OutcomeUnknown("the leader did not learn the write's fate in time");`,
       replace:
-        `        throw new NotApplied("no_leader", "the leader did not learn the write's fate");`,
+        `      throw new NotApplied("no_leader", "the leader did not learn the write's fate");`,
     },
   ),
   mutant("read-before-applied", "a read is served before its index is applied", {

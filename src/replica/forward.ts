@@ -1,0 +1,53 @@
+/** A write's one hop: from the node that was asked to the leader, and the answer on its way back. */
+import { NotApplied, OutcomeUnknown, PeerUnreachable } from "../errors.ts";
+import type { ForwardReply, StateMachine } from "../ports.ts";
+import type { NodeId } from "../raft/types.ts";
+import type { ReplicaParts } from "./parts.ts";
+import type { Applied } from "./proposals.ts";
+
+/**
+ * Hands a command to the leader. Null where that certainly did not get it, or did not append it for want of office.
+ * @throws {NotApplied} {OutcomeUnknown}
+ */
+export async function forwardCommand<Result>(
+  { transport, clock, machine }: ReplicaParts<Result>,
+  leader: NodeId,
+  command: Uint8Array,
+  deadline: number,
+): Promise<Applied<Result> | null> {
+  try {
+    const reply = await transport.forward(leader, command, deadline - clock.now());
+    if (reply.type === "applied") {
+      const result = machine.decodeResult(reply.result);
+      return { index: reply.index, term: reply.term, result };
+    }
+    if (reply.type === "unknown") {
+      throw new OutcomeUnknown("the leader did not learn the write's fate in time");
+    }
+    if (reply.reason === "no_leader") return null;
+    throw new NotApplied(reply.reason, "the leader refused the write");
+  } catch (error) {
+    if (!(error instanceof PeerUnreachable)) throw error;
+    if (!error.maybeReceived) return null;
+    throw new OutcomeUnknown(
+      `the leader ${leader} was given the write and did not answer: ${error.message}`,
+    );
+  }
+}
+
+/** What the leader answers. `propose` resolves with null where it does not lead, and nothing was appended. */
+export async function forwardReply<Result>(
+  machine: StateMachine<Result>,
+  propose: () => Promise<Applied<Result> | null>,
+): Promise<ForwardReply> {
+  try {
+    const applied = await propose();
+    if (applied === null) return { type: "notApplied", reason: "no_leader" };
+    const { index, term } = applied;
+    return { type: "applied", index, term, result: machine.encodeResult(applied.result) };
+  } catch (error) {
+    if (error instanceof NotApplied) return { type: "notApplied", reason: error.reason };
+    if (error instanceof OutcomeUnknown) return { type: "unknown" };
+    throw error;
+  }
+}
