@@ -1,6 +1,6 @@
 /** What clients and peers come in by: it stays the same while what is behind it changes. */
 import { problemOf, Refusal } from "../src/http/problem.ts";
-import type { Bindings } from "../src/http/target.ts";
+import { type Bindings, targetOf } from "../src/http/target.ts";
 import { problemType } from "../src/http/wire.ts";
 
 /** A request's handler, as a server calls it. */
@@ -25,7 +25,7 @@ export class Door {
 
   readonly handle: Handler = async (request, bindings) => {
     const { handle } = this.#room;
-    if (isPeerRequest(request.url)) return await handle(request, bindings);
+    if (isPeerRequest(targetOf(request.url, bindings))) return await handle(request, bindings);
     if (this.#onEmpty !== null) return this.#refuse(request.method);
     this.#open++;
     try {
@@ -62,6 +62,6 @@ export class Door {
   }
 }
 
-function isPeerRequest(url: string): boolean {
-  return url.startsWith("/raft/", url.indexOf("/", url.indexOf("://") + 3));
+function isPeerRequest(target: string): boolean {
+  return target.startsWith("/raft/");
 }

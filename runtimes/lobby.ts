@@ -1,34 +1,33 @@
 /** What clients see of a node that belongs to no cluster yet: the same routes, over a replica that is not there. */
 import { NotApplied } from "../src/errors.ts";
 import type { LogEntry, ReplicaView } from "../src/http/exchange.ts";
-import type { KvResult } from "../src/kv/result.ts";
 import type { Clock } from "../src/ports.ts";
 import type { Configuration, NodeId } from "../src/raft/types.ts";
 import type { Applied, HealthCheck, Replica, ReplicaStatus } from "../src/replica.ts";
 import type { Newcomer } from "./newcomer.ts";
 
-export interface LobbyOptions {
+export interface LobbyOptions<Result> {
   readonly id: NodeId;
   /** Who would form the cluster, or this node as the learner that it would be. */
   readonly configuration: Configuration;
   readonly newcomer: Pick<Newcomer, "isForming" | "waitsFor">;
   /** Resolves with the replica once there is one. */
-  readonly replica: Promise<Replica<KvResult>>;
+  readonly replica: Promise<Replica<Result>>;
   readonly clock: Clock;
 }
 
 /** Requests wait in it for a cluster that is about to be formed; where it may take for ever, they are refused at once. */
-export class Lobby implements ReplicaView {
+export class Lobby<Result> implements ReplicaView<Result> {
   readonly id: NodeId;
   readonly term = 0;
-  readonly #options: LobbyOptions;
+  readonly #options: LobbyOptions<Result>;
 
-  constructor(options: LobbyOptions) {
+  constructor(options: LobbyOptions<Result>) {
     this.#options = options;
     this.id = options.id;
   }
 
-  async propose(command: Uint8Array, timeoutMs: number): Promise<Applied<KvResult>> {
+  async propose(command: Uint8Array, timeoutMs: number): Promise<Applied<Result>> {
     const { replica, leftMs } = await this.#opened(timeoutMs);
     return await replica.propose(command, leftMs);
   }
@@ -36,6 +35,10 @@ export class Lobby implements ReplicaView {
   async read(level: "linearizable" | "lease", timeoutMs: number): Promise<void> {
     const { replica, leftMs } = await this.#opened(timeoutMs);
     await replica.read(level, leftMs);
+  }
+
+  time(): number {
+    return 0;
   }
 
   stalenessMs(): null {
@@ -89,7 +92,7 @@ export class Lobby implements ReplicaView {
   /** @throws {NotApplied} where there is no replica within `timeoutMs`, or none to be expected. */
   async #opened(
     timeoutMs: number,
-  ): Promise<{ readonly replica: Replica<KvResult>; readonly leftMs: number }> {
+  ): Promise<{ readonly replica: Replica<Result>; readonly leftMs: number }> {
     const { clock, newcomer, replica } = this.#options;
     const deadline = clock.now() + timeoutMs;
     if (!newcomer.isForming) throw this.#refusal();

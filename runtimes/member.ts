@@ -25,20 +25,16 @@ import { marksOf } from "../src/http/exchange.ts";
 import { defaultHelloLimits, helloRoute, type HelloRouteOptions } from "../src/http/hello-route.ts";
 import type { Metrics } from "../src/http/metrics.ts";
 import { defaultInflightMax, raftRoutes } from "../src/http/raft-routes.ts";
-import type { KvMachine } from "../src/kv/machine.ts";
-import type { KvResult } from "../src/kv/result.ts";
-import type { Clock, Logger, ReplicaObserver, Transport } from "../src/ports.ts";
+import type { Clock, Logger, ReplicaObserver, StateMachine, Transport } from "../src/ports.ts";
 import type { Configuration, NodeId } from "../src/raft/types.ts";
 import { Replica } from "../src/replica.ts";
-import manifest from "../package.json" with { type: "json" };
 import type { Room } from "./door.ts";
 import type { Runtime } from "./runtime.ts";
+import type { Service } from "./service.ts";
+import { version } from "./version.ts";
 
 /** How long a node that is to be taken in may take to say whose it is, in milliseconds. */
 const NEWCOMER_TIMEOUT_MS = 500;
-
-/** This software's version. */
-export const version: string = manifest.version;
 
 /** Bounds of what peers send each other. */
 export const wireLimits: PeerWireLimits = {
@@ -48,7 +44,7 @@ export const wireLimits: PeerWireLimits = {
 };
 
 /** What a replica is assembled from. */
-export interface ReplicaSetup {
+export interface ReplicaSetup<Result> {
   readonly config: NodeConfig;
   readonly storage: DataDirectory;
   readonly cluster: ClusterBirth;
@@ -56,13 +52,13 @@ export interface ReplicaSetup {
   readonly clock: Clock;
   readonly log: Logger;
   readonly observer: ReplicaObserver;
-  readonly machine: KvMachine;
+  readonly machine: StateMachine<Result>;
 }
 
-/** Opens a replica of the key-value machine. @throws {CorruptData} {InvariantViolation} */
-export function openReplica(setup: ReplicaSetup): Promise<Replica<KvResult>> {
+/** Opens a replica as a node's options have it. @throws {CorruptData} {InvariantViolation} */
+export function assembleReplica<Result>(setup: ReplicaSetup<Result>): Promise<Replica<Result>> {
   const { config, storage, cluster, ...parts } = setup;
-  return Replica.open<KvResult>({
+  return Replica.open<Result>({
     ...parts,
     wal: storage.wal,
     recovered: storage.recovered,
@@ -91,14 +87,14 @@ export function openReplica(setup: ReplicaSetup): Promise<Replica<KvResult>> {
 }
 
 /** What a node has before it belongs to a cluster, and keeps. */
-export interface Surroundings {
+export interface Surroundings<Result> {
   readonly self: Newborn;
   readonly config: NodeConfig;
-  readonly runtime: Runtime;
+  readonly runtime: Pick<Runtime, "name" | "peerFetch">;
   readonly log: Logger;
   readonly clock: Clock;
   readonly metrics: Metrics;
-  readonly machine: KvMachine;
+  readonly service: Service<Result>;
   readonly sayHello: SayHello;
   /** Of hellos, in both directions. */
   readonly authenticator: PeerAuthenticator;
@@ -120,8 +116,8 @@ export function authenticatorFor(
 }
 
 /** What a node answers with. */
-export interface RoomParts {
-  readonly replica: ReplicaView;
+export interface RoomParts<Result> {
+  readonly replica: ReplicaView<Result>;
   readonly answer: (hello: Hello) => HelloReply;
   /** The cluster's own peer routes; null in no cluster, as its id is. */
   readonly raft: HelloRouteOptions["raft"];
@@ -129,13 +125,16 @@ export interface RoomParts {
 }
 
 /** The HTTP interface over a replica, its answer to hellos, and its other peer routes if it has any. */
-export function roomOver(around: Surroundings, over: RoomParts): Room {
-  const { config, runtime, log, clock, metrics, machine, authenticator, onDefect } = around;
+export function roomOver<Result>(
+  around: Surroundings<Result>,
+  over: RoomParts<Result>,
+): Room {
+  const { config, runtime, log, clock, metrics, service, authenticator, onDefect } = around;
   const { replica, answer, raft, clusterId } = over;
-  const marks = () => marksOf({ replica, machine });
+  const parts = service.http(replica);
+  const marks = () => marksOf(parts);
   const options: AppOptions = {
-    replica,
-    machine,
+    ...parts,
     metrics,
     runtime: runtime.name,
     version,
@@ -152,18 +151,19 @@ export function roomOver(around: Surroundings, over: RoomParts): Room {
 }
 
 /** A member of a cluster. */
-export interface Member {
+export interface Member<Result> {
   readonly clusterId: string;
-  readonly replica: Replica<KvResult>;
+  readonly replica: Replica<Result>;
 }
 
 /** Opens a member; it takes no part until its replica is started. @throws {CorruptData} {InvariantViolation} */
-export async function openMember(
-  around: Surroundings,
+export async function openMember<Result>(
+  around: Surroundings<Result>,
   storage: DataDirectory,
   cluster: ClusterBirth,
-): Promise<Member & { readonly room: Room }> {
-  const { config, runtime, clock, log, metrics, machine } = around;
+): Promise<Member<Result> & { readonly room: Room }> {
+  const { config, runtime, clock, log, metrics, service } = around;
+  const { machine } = service;
   const { clusterId, birth } = cluster;
   warnOfAnotherUrl(birth.urls[config.id], config, log);
   const authenticator = authenticatorFor(clusterId, config, clock);
@@ -175,11 +175,12 @@ export async function openMember(
     limits: { wire: wireLimits, replyBytesMax: wireLimits.bodyBytesMax, lanes: defaultLanes },
   });
   const parts = { config, storage, cluster, transport, clock, log, observer: metrics, machine };
-  const replica = await openReplica(parts);
+  const replica = await assembleReplica(parts);
+  const marked = service.http(replica);
   const raft = raftRoutes({
     handler: replica,
     authenticator,
-    marks: () => marksOf({ replica, machine }),
+    marks: () => marksOf(marked),
     limits: {
       wire: wireLimits,
       inflightMax: defaultInflightMax,
@@ -202,7 +203,7 @@ function warnOfAnotherUrl(known: string | undefined, { advertise }: NodeConfig, 
  * @throws {ChangeRefused}
  */
 async function refuseMemberOfAnother(
-  { self, sayHello }: Surroundings,
+  { self, sayHello }: Pick<Surroundings<unknown>, "self" | "sayHello">,
   clusterId: string | null,
   { id, url }: { readonly id: NodeId; readonly url: string },
 ): Promise<void> {
@@ -222,8 +223,8 @@ async function refuseMemberOfAnother(
 }
 
 /** A member's answer to a hello: what is committed. A leader binds a member that has come for the first time. */
-function welcome(
-  replica: Replica<KvResult>,
+function welcome<Result>(
+  replica: Replica<Result>,
   { clusterId, birth }: ClusterBirth,
   { from, incarnation }: Hello,
 ): HelloReply {

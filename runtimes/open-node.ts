@@ -2,8 +2,10 @@
  * A node: storage → its cluster → replica → HTTP app → server. The same for every runtime.
  *
  * One that belongs to no cluster yet listens all the same, so that others can say hello to it (`newcomer.ts`), and
- * answers its clients from a lobby (`lobby.ts`). Then the same server leads to the replica.
+ * answers its clients from a lobby (`lobby.ts`). Then the same server leads to the replica. An embedded one is the same
+ * without a server: whoever embeds it hands its requests in (`embed.ts`).
  */
+import { invariant } from "../src/assert.ts";
 import type { ClusterBirth, DataDirectory } from "../src/adapters/data-directory.ts";
 import {
   createHelloSender,
@@ -16,12 +18,12 @@ import { type NodeConfig, serverLimits, stopLimits } from "../src/config.ts";
 import { type ListenAddress, urlOf } from "../src/config/options.ts";
 import { BadConfiguration } from "../src/errors.ts";
 import { Metrics } from "../src/http/metrics.ts";
-import { KvMachine } from "../src/kv/machine.ts";
+import type { KvMachine } from "../src/kv/machine.ts";
 import type { KvResult } from "../src/kv/result.ts";
 import type { Logger } from "../src/ports.ts";
 import type { Replica } from "../src/replica.ts";
 import { birthOf } from "./birth.ts";
-import { Door, type Room } from "./door.ts";
+import { Door, type Handler, type Room } from "./door.ts";
 import { Lobby } from "./lobby.ts";
 import {
   authenticatorFor,
@@ -33,22 +35,23 @@ import {
 import { Newcomer } from "./newcomer.ts";
 import { watchForRemoval } from "./removal-watch.ts";
 import type { Runtime, Server } from "./runtime.ts";
+import { kvMachineOf, kvService, type Service } from "./service.ts";
 import { openStorage } from "./storage.ts";
 
 export { birthOf, drawIncarnation } from "./birth.ts";
 export type { Handler } from "./door.ts";
-export { type Member, openReplica, type ReplicaSetup, version, wireLimits } from "./member.ts";
+export { assembleReplica, type Member, type ReplicaSetup, wireLimits } from "./member.ts";
 export type { Runtime, Server } from "./runtime.ts";
 export { type MemoryStorage, openMemory } from "./storage.ts";
+export { version } from "./version.ts";
 
-/** A node that listens. */
-export interface RunningNode {
+/** A node that takes requests, wherever they come from. */
+export interface UnservedNode<Result> {
   readonly id: string;
-  readonly url: string;
-  /** Holds the store: read it once the replica's `read` allowed it. */
-  readonly machine: KvMachine;
+  /** Answers a request; `bindings` have its target, if that isn't its URL's. */
+  readonly handle: Handler;
   /** Resolves when the node belongs to a cluster and takes part; never where that doesn't come about. */
-  readonly member: Promise<Member>;
+  readonly member: Promise<Member<Result>>;
   /**
    * Resolves with the reason when the replica halted, or the node can't come to a cluster (`DataDirectoryRefused`: its
    * id was removed); the process has to end then.
@@ -58,6 +61,13 @@ export interface RunningNode {
   readonly removed: Promise<void>;
   /** Hands over leadership, answers what is under way, closes the log and gives the data directory back. */
   stop(): Promise<void>;
+}
+
+/** A node that listens. */
+export interface RunningNode extends UnservedNode<KvResult> {
+  readonly url: string;
+  /** Holds the store: read it once the replica's `read` allowed it. */
+  readonly machine: KvMachine;
 }
 
 /**
@@ -70,10 +80,35 @@ export async function openNode(
   runtime: Runtime,
   log: Logger,
 ): Promise<RunningNode> {
+  const machine = kvMachineOf(config);
+  const serve = (handler: Handler): Promise<Server> => listen(runtime, config.listen, handler);
+  const node = await open({ config, runtime, log, service: kvService(machine), serve });
+  return Object.assign(node, { url: urlOf(config.listen), machine });
+}
+
+/** What a node without a server is opened from. */
+export interface UnservedParts<Result> {
+  readonly config: NodeConfig;
+  readonly runtime: Pick<Runtime, "name" | "peerFetch">;
+  readonly log: Logger;
+  readonly service: Service<Result>;
+}
+
+/** Opens a node that somebody else serves. @throws {DataDirectoryRefused} {CorruptData} {DiskFailure} */
+export function openUnserved<Result>(parts: UnservedParts<Result>): Promise<UnservedNode<Result>> {
+  return open({ ...parts, serve: null });
+}
+
+interface Parts<Result> extends UnservedParts<Result> {
+  readonly serve: ((handler: Handler) => Promise<Server>) | null;
+}
+
+async function open<Result>(parts: Parts<Result>): Promise<OpenNode<Result>> {
+  const { config, log } = parts;
   const storage = await openStorage(config, log);
   try {
     const cluster = storage.cluster ?? await formAlone(storage, config);
-    const node = new OpenNode(storage, config, runtime, log);
+    const node = new OpenNode(storage, parts);
     await (cluster === null ? node.wait() : node.enter(cluster));
     return node;
   } catch (error) {
@@ -95,15 +130,14 @@ async function formAlone(
   return cluster;
 }
 
-class OpenNode implements RunningNode {
+class OpenNode<Result> implements UnservedNode<Result> {
   readonly id: string;
-  readonly url: string;
-  readonly machine: KvMachine;
 
   readonly #storage: DataDirectory;
-  readonly #around: Surroundings;
-  readonly #member = Promise.withResolvers<Member>();
-  readonly #replica = Promise.withResolvers<Replica<KvResult>>();
+  readonly #serve: Parts<Result>["serve"];
+  readonly #around: Surroundings<Result>;
+  readonly #member = Promise.withResolvers<Member<Result>>();
+  readonly #replica = Promise.withResolvers<Replica<Result>>();
   readonly #halted = Promise.withResolvers<Error>();
   readonly #removed = Promise.withResolvers<void>();
   #door: Door | null = null;
@@ -111,32 +145,33 @@ class OpenNode implements RunningNode {
   #newcomer: Newcomer | null = null;
   /** Of a newcomer: resolves when it has come to a cluster, or never will. */
   #settled: Promise<void> = Promise.resolve();
-  #opened: Member | null = null;
+  #opened: Member<Result> | null = null;
   #endWatch: () => void = () => {};
 
-  constructor(storage: DataDirectory, config: NodeConfig, runtime: Runtime, log: Logger) {
+  constructor(storage: DataDirectory, { serve, ...parts }: Parts<Result>) {
+    const { config, runtime } = parts;
     this.id = config.id;
-    this.url = urlOf(config.listen);
-    const { historyRevisions: revisionsMax, historyBytes: bytesMax } = config;
-    this.machine = new KvMachine({ history: { revisionsMax, bytesMax } });
     this.#storage = storage;
+    this.#serve = serve;
     const clock = createSystemClock();
     const authenticator = authenticatorFor(HELLO_CLUSTER, config, clock);
     this.#around = {
+      ...parts,
       self: storage.newborn,
-      config,
-      runtime,
-      log,
       clock,
       metrics: new Metrics(),
-      machine: this.machine,
       authenticator,
       sayHello: createHelloSender({ authenticator, clock, fetch: runtime.peerFetch }),
       onDefect: this.#halted.resolve,
     };
   }
 
-  get member(): Promise<Member> {
+  get handle(): Handler {
+    const door = this.#door;
+    invariant(door !== null, "a node has a door once it is open");
+    return door.handle;
+  }
+  get member(): Promise<Member<Result>> {
     return this.#member.promise;
   }
   get halted(): Promise<Error> {
@@ -211,12 +246,12 @@ class OpenNode implements RunningNode {
   async #leadTo(room: Room): Promise<void> {
     if (this.#door !== null) return this.#door.leadTo(room);
     this.#door = new Door(room);
-    const { config, runtime } = this.#around;
-    this.#server = await listen(runtime, config.listen, this.#door);
+    this.#server = await this.#serve?.(this.#door.handle) ?? null;
   }
 
   async stop(): Promise<void> {
     this.#newcomer?.stop();
+    this.#around.service.stop();
     await this.#settled;
     this.#endWatch();
     const replica = this.#opened?.replica ?? null;
@@ -237,9 +272,13 @@ class OpenNode implements RunningNode {
   }
 }
 
-async function listen(runtime: Runtime, address: ListenAddress, door: Door): Promise<Server> {
+async function listen(
+  runtime: Runtime,
+  address: ListenAddress,
+  handler: Handler,
+): Promise<Server> {
   try {
-    return await runtime.serve(address, door.handle, serverLimits);
+    return await runtime.serve(address, handler, serverLimits);
   } catch (error) {
     const code = error instanceof Error && "code" in error ? error.code : undefined;
     const reason = code === "EADDRINUSE" ? "it is in use" : String(error);
@@ -250,7 +289,7 @@ async function listen(runtime: Runtime, address: ListenAddress, door: Door): Pro
   }
 }
 
-async function handOver(replica: Replica<KvResult>, log: Logger): Promise<void> {
+async function handOver<Result>(replica: Replica<Result>, log: Logger): Promise<void> {
   const { role, configuration } = replica.status();
   if (role !== "leader" || configuration.voters.length <= 1) return;
   try {

@@ -17,6 +17,8 @@ type HeaderValue = string | number | readonly string[];
 const headerLine = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+: [\t\x20-\x7e]*$/;
 /** Ruled by the connection, here and in `node:http` alike. */
 const own: ReadonlySet<string> = new Set(["connection", "date", "keep-alive", "transfer-encoding"]);
+/** Of answers that end only when their client goes. */
+const endlessType = "text/event-stream";
 /** A body up to here is copied behind its head: that takes less than a second piece to write. */
 const copiedBytesMax = 16 * 1024;
 
@@ -30,6 +32,7 @@ export class PlainAnswer {
   #head = "";
   #bodiless = false;
   #sized = false;
+  #endless = false;
 
   constructor(socket: Socket, connection: AnswerEnd) {
     this.#socket = socket;
@@ -44,10 +47,16 @@ export class PlainAnswer {
     return !this.writableFinished && this.#socket.writable;
   }
 
+  /** Whether it is being sent for as long as its client listens: one that has sent its last has gone. */
+  get isEndless(): boolean {
+    return this.#endless && !this.writableFinished;
+  }
+
   /** @throws {TypeError} where a header is not one. */
   writeHead(status: number, headers: Readonly<Record<string, HeaderValue>> = {}): void {
     this.#bodiless = status === 204 || status === 304;
     this.#sized = false;
+    this.#endless = headers["content-type"] === endlessType;
     let head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? "Unknown"}\r\n`;
     for (const name of Object.keys(headers)) {
       const lower = name.toLowerCase();
@@ -65,6 +74,7 @@ export class PlainAnswer {
 
   /** Sends the head of an answer that comes in pieces. */
   flushHeaders(): void {
+    if (this.#endless && this.#connection.closing) return this.destroy();
     const form = this.#sized || this.#bodiless ? "" : "Transfer-Encoding: chunked\r\n";
     this.#socket.write(this.#wholeHead(form), "latin1");
     this.headersSent = true;

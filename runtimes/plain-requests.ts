@@ -201,7 +201,8 @@ class PlainConnection implements AnswerEnd {
 
   readonly #onEnd = (): void => {
     this.#ended = true;
-    this.endIfIdle();
+    if (this.#answering?.isEndless === true) this.#socket.destroy();
+    else this.endIfIdle();
   };
 
   /** The socket closes after it. */

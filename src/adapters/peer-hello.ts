@@ -9,6 +9,7 @@
  */
 import * as v from "valibot";
 import { type CborLimits, decodeCbor, encodeCbor } from "../cbor.ts";
+import { baseOf } from "../config/member-url.ts";
 import { MalformedBytes, PeerUnreachable } from "../errors.ts";
 import type { Clock } from "../ports.ts";
 import { decodeConfiguration, encodeConfiguration } from "../raft/membership.ts";
@@ -144,7 +145,7 @@ export function createHelloSender({ authenticator, fetch, clock }: HelloSenderOp
     const { headers, exchange } = authenticator.sealRequest(contact.id, HELLO_PATH, body);
     const call = deadlines.start(timeoutMs);
     try {
-      const response = await fetch(new URL(contact.url).origin + HELLO_PATH, {
+      const response = await fetch(baseOf(contact.url) + HELLO_PATH, {
         method: "POST",
         headers: { ...headers, "content-type": "application/cbor", "accept-encoding": "identity" },
         body,

@@ -84,7 +84,7 @@ class Demo {
   }
 
   async #start(id: string): Promise<void> {
-    const { birthOf, openMemory, openReplica, version } = await import(
+    const { birthOf, openMemory, assembleReplica, version } = await import(
       "../../runtimes/open-node.ts"
     );
     const network = this.#network;
@@ -98,7 +98,7 @@ class Demo {
     this.#storages.set(id, storage);
     const machine = new KvMachine();
     const metrics = new Metrics();
-    const replica = await openReplica({
+    const replica = await assembleReplica({
       config,
       storage,
       cluster,

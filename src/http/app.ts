@@ -11,14 +11,28 @@ import { getLive, getLog, getMetrics, getReady, getStatus, putLeader } from "./c
 import { Arrivals } from "./arrivals.ts";
 import { Exchange, type Host, type ReplicaView } from "./exchange.ts";
 import { deleteKey, getKey, keyPrefix, putKey } from "./kv-routes.ts";
+import {
+  deleteLease,
+  getLease,
+  keepAliveSuffix,
+  leasePrefix,
+  listLeases,
+  postKeepAlive,
+  postLease,
+} from "./lease-routes.ts";
 import { defaultHttpLimits, type HttpLimits } from "./limits.ts";
 import { deleteMember, getMembers, memberPrefix, postMember, putMembers } from "./member-routes.ts";
 import type { Metrics } from "./metrics.ts";
 import { Refusal } from "./problem.ts";
 import { deleteKeys, listKeys } from "./range-routes.ts";
+import { getOpenApi } from "./openapi.ts";
+import { watchKeys } from "./watch-routes.ts";
+import { WatchHub } from "./watch/hub.ts";
 import { type Bindings, pathOf, targetOf } from "./target.ts";
+import { postBatch, postTransaction } from "./transaction-routes.ts";
 
 export type { LogEntry, ReplicaView } from "./exchange.ts";
+export { WatchHub };
 
 /** What an app stands on. */
 export interface AppOptions {
@@ -43,6 +57,10 @@ export interface AppOptions {
   /** Serve linearizable reads from the leader's lease where it holds one. */
   readonly leaseReads: boolean;
   readonly limits?: Partial<HttpLimits>;
+  /** `cluster` leaves keys out: status, members and peers are served for a replica of any machine. */
+  readonly routes?: "all" | "cluster";
+  /** The machine's watchers, where somebody has to end them; else the app has its own. */
+  readonly watchers?: WatchHub;
   /** What peers ask, with its whole paths (`/raft/v1/…`). */
   readonly peerRoutes?: Hono;
 }
@@ -54,15 +72,17 @@ type Methods = Readonly<Record<string, Handler>>;
 /** Whether a route's requests count as open ones; health and status answer also under load. */
 type Lane = "bounded" | "always";
 
-/** All keys are matched by this one path; a key may well be `key`. So are all members. */
+/** All keys are matched by this one path; a key may well be `key`. So are all members, and all leases. */
 const keyRoute = `${keyPrefix}key`;
 const memberRoute = `${memberPrefix}id`;
+const leaseRoute = `${leasePrefix}id`;
+const keepAliveRoute = `${leaseRoute}${keepAliveSuffix}`;
 
 /**
  * The app. Answers to requests for keys, to status and to peers come from `options.replica`.
  *
  * @example
- * ```ts
+ * ```ts ignore
  * const app = createApp(options);
  * await app.request("/v1/kv/greeting", { method: "PUT", body: "hello" }); // 201
  * ```
@@ -70,9 +90,12 @@ const memberRoute = `${memberPrefix}id`;
 export function createApp(options: AppOptions): Hono<{ Bindings: Bindings }> {
   const { replica, machine, metrics } = options;
   const limits = { ...defaultHttpLimits, ...options.limits };
+  const watchers = options.watchers ??
+    new WatchHub(machine, () => replica.stalenessMs(), limits);
   const host: Host = {
     ...options,
     limits,
+    watchers,
     arrivals: new Arrivals(limits.bodyTimeoutMs),
     metrics: () =>
       metrics.text({
@@ -80,6 +103,7 @@ export function createApp(options: AppOptions): Hono<{ Bindings: Bindings }> {
         members: () => replica.members(),
         revision: machine.store.revision,
         keys: machine.store.size,
+        watchers: watchers.size,
       }),
     open: 0,
     arrivingBytes: 0,
@@ -88,18 +112,30 @@ export function createApp(options: AppOptions): Hono<{ Bindings: Bindings }> {
     getPath: (request, context) => {
       const path = pathOf(targetOf(request.url, context?.env));
       if (path.startsWith(keyPrefix)) return keyRoute;
-      return path.startsWith(memberPrefix) ? memberRoute : path;
+      if (path.startsWith(memberPrefix)) return memberRoute;
+      if (!path.startsWith(leasePrefix)) return path;
+      return path.endsWith(keepAliveSuffix) ? keepAliveRoute : leaseRoute;
     },
   });
   const route = (path: string, lane: Lane, methods: Methods) =>
     app.all(path, serve(host, lane, methods));
 
-  route(keyRoute, "bounded", { GET: getKey, PUT: putKey, DELETE: deleteKey });
-  route("/v1/kv", "bounded", { GET: listKeys, DELETE: deleteKeys });
+  if (options.routes !== "cluster") {
+    route(keyRoute, "bounded", { GET: getKey, PUT: putKey, DELETE: deleteKey });
+    route("/v1/kv", "bounded", { GET: listKeys, DELETE: deleteKeys });
+    route("/v1/txn", "bounded", { POST: postTransaction });
+    route("/v1/batch", "bounded", { POST: postBatch });
+    route("/v1/leases", "bounded", { GET: listLeases, POST: postLease });
+    route(leaseRoute, "bounded", { GET: getLease, DELETE: deleteLease });
+    route(keepAliveRoute, "bounded", { POST: postKeepAlive });
+    // What counts as open is its answer's beginning, not its stream.
+    route("/v1/watch", "bounded", { GET: watchKeys });
+  }
   route("/v1/log", "bounded", { GET: getLog });
   route("/v1/leader", "bounded", { PUT: putLeader });
   route("/v1/members", "bounded", { GET: getMembers, POST: postMember, PUT: putMembers });
   route(memberRoute, "bounded", { DELETE: deleteMember });
+  route("/openapi.json", "bounded", { GET: getOpenApi });
   route("/v1/status", "always", { GET: getStatus });
   route("/livez", "always", { GET: getLive });
   route("/readyz", "always", { GET: getReady });

@@ -80,22 +80,36 @@ async function drain({ limits }: Host, reader: Reader | undefined): Promise<void
 }
 
 /**
- * A document of a shape: JSON, or CBOR where `Content-Type` says so.
+ * A document of a shape: JSON, or CBOR where `Content-Type` says so. Its byte strings are views into the body.
  * @throws {Refusal} 400 where it is none, or of another shape; as {@link readBody} else.
  */
 export async function readDocument<T>(
   exchange: Exchange,
   schema: v.GenericSchema<unknown, T>,
+  bytesMax: number = exchange.host.limits.documentBytesMax,
 ): Promise<T> {
-  const { documentBytesMax } = exchange.host.limits;
-  const bytes = await readBody(exchange, documentBytesMax);
+  const bytes = await readBody(exchange, bytesMax);
   const type = exchange.request.headers.get("content-type") ?? "";
   const isCbor = type.split(";")[0]?.trim().toLowerCase() === cborType;
-  const parsed = v.safeParse(schema, isCbor ? fromCbor(bytes, documentBytesMax) : fromJson(bytes));
+  const input = isCbor ? fromCbor(bytes, bytesMax) : fromJson(bytes);
+  if (Array.isArray(input)) throw badRequest("body: the whole: takes an object");
+  // Only the first issue is told, and there may be millions.
+  const parsed = v.safeParse(schema, input, { abortEarly: true, abortPipeEarly: true });
   if (parsed.success) return parsed.output;
   const [issue] = parsed.issues;
-  throw badRequest(`body: ${v.getDotPath(issue) ?? "the whole"}: ${issue.message}`);
+  throw badRequest(`body: ${placeOf(issue)}: ${issue.message}`);
 }
+
+/** Where in a document an issue is: `then[3].put.key`. */
+function placeOf({ path }: v.BaseIssue<unknown>): string {
+  const steps = (path ?? []).map(({ key }) =>
+    typeof key === "number" ? `[${key}]` : `.${String(key)}`
+  );
+  return steps.join("").replace(/^\./, "").slice(0, placeCharactersMax) || "the whole";
+}
+
+/** Members are named as they came: they may be long. */
+const placeCharactersMax = 256;
 
 function fromJson(bytes: Uint8Array): unknown {
   const text = textOf(bytes);
@@ -111,7 +125,8 @@ function fromCbor(bytes: Uint8Array, bytesMax: number): unknown {
   const limits: CborLimits = {
     totalBytesMax: bytesMax,
     depthMax: 8,
-    itemsMax: 4096,
+    // An item of a list of operations comes with more bytes than this, keys and names of members counted.
+    itemsMax: bytesMax / 16,
     textBytesMax: bytesMax,
     byteStringBytesMax: bytesMax,
   };

@@ -1,15 +1,13 @@
 /** Status, health, metrics, the log, and who leads. */
-import { MalformedBytes } from "../errors.ts";
-import { type Command } from "../kv/command.ts";
-import { decodeCommand } from "../kv/command-codec.ts";
 import type { HealthCheck } from "../replica.ts";
 import { readDocument } from "./body.ts";
 import type { Exchange, LogEntry } from "./exchange.ts";
 import { pageItemsDefault, pageItemsMax } from "./limits.ts";
 import { membersShown } from "./member-routes.ts";
+import { commandShown } from "./log-shown.ts";
 import { badRequest, Refusal } from "./problem.ts";
 import { Query } from "./target.ts";
-import { base64Of, textOf, textOfKey } from "./text.ts";
+import { textOf } from "./text.ts";
 import { type LeaderAnswer, LeaderRequest, type StatusAnswer } from "./wire.ts";
 
 /** `GET /v1/status`: the cluster as this node sees it. */
@@ -113,37 +111,4 @@ function configurationShown(payload: Uint8Array): unknown {
   } catch {
     return null;
   }
-}
-
-/** With text as text, other bytes as `{"base64"}`, and a large value by its size. */
-function commandShown(payload: Uint8Array, valueBytesMax: number): object {
-  let command: Command;
-  try {
-    command = decodeCommand(payload);
-  } catch (error) {
-    if (error instanceof MalformedBytes) return { type: "malformed", detail: error.message };
-    throw error;
-  }
-  switch (command.type) {
-    case "put": {
-      const { type, key, value, contentType, conditions } = command;
-      const small = value.length <= valueBytesMax
-        ? { value: textOf(value) ?? { base64: base64Of(value) } }
-        : {};
-      const bytes = { valueBytes: value.length, ...small };
-      return { type, key: keyShown(key), ...bytes, contentType, conditions };
-    }
-    case "delete":
-      return { ...command, key: keyShown(command.key) };
-    case "deleteRange": {
-      const { type, start, end } = command;
-      return { type, start: keyShown(start), end: end === null ? null : keyShown(end) };
-    }
-    default:
-      return { type: command.type };
-  }
-}
-
-function keyShown(key: string): unknown {
-  return textOfKey(key) ?? { base64: btoa(key) };
 }

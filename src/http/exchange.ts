@@ -9,18 +9,21 @@ import type { Logger, MemberRequest, MembersView } from "../ports.ts";
 import type { Arrivals } from "./arrivals.ts";
 import type { HttpLimits } from "./limits.ts";
 import { problemOf, refusalOf } from "./problem.ts";
+import type { WatchHub } from "./watch/hub.ts";
 import { cborType, jsonType, nodeHeader, problemType, revisionHeader, termHeader } from "./wire.ts";
 
 /** What the routes ask of a replica; `Replica<KvResult>` is one. */
-export interface ReplicaView {
+export interface ReplicaView<Result = KvResult> {
   readonly id: string;
   readonly term: number;
   /** @throws {NotApplied} {OutcomeUnknown} */
-  propose(command: Uint8Array, timeoutMs: number): Promise<Applied<KvResult>>;
+  propose(command: Uint8Array, timeoutMs: number): Promise<Applied<Result>>;
   /** Resolves when the machine here may be read. @throws {NotApplied} */
   read(level: "linearizable" | "lease", timeoutMs: number): Promise<void>;
   /** Whole milliseconds; null before the first contact with a quorum. */
   stalenessMs(): number | null;
+  /** The cluster's time as this node knows it, in milliseconds: what keys and leases are due by. */
+  time(): number;
   status(): ReplicaStatus;
   entries(from: number, limit: number): readonly LogEntry[];
   health(): { readonly live: readonly HealthCheck[]; readonly ready: readonly HealthCheck[] };
@@ -64,6 +67,7 @@ export interface Host {
   ) => Promise<void>;
   /** The text of `/metrics`. */
   readonly metrics: () => Promise<string>;
+  readonly watchers: WatchHub;
   /** Bodies that are arriving. */
   readonly arrivals: Arrivals;
   /** Requests open now, of those that are bounded. */

@@ -18,12 +18,25 @@ export interface HttpLimits {
   readonly drainTimeoutMs: number;
   /** A body that is not a value: JSON or CBOR; 413 beyond. */
   readonly documentBytesMax: number;
+  /** The body of a transaction or of a batch; 413 beyond. */
+  readonly operationsBytesMax: number;
   /** A query string, as it is written in the URL; 413 beyond. */
   readonly queryBytesMax: number;
   /** Keys and values in one page of a listing; it ends early, with a cursor. */
   readonly pageBytesMax: number;
   /** A value is shown in `/v1/log` up to this size. */
   readonly loggedValueBytesMax: number;
+  /** Watchers that are open at a time; 429 beyond. They don't count as open requests. */
+  readonly watchersMax: number;
+  /**
+   * What may wait for one watcher's client to read it; with more to come it is cut off, and may resume. What is read of
+   * the store at a time (256 KiB, or one revision) may be on top of it.
+   */
+  readonly watchQueueBytesMax: number;
+  /** What may wait for all of them; beyond it those with the longest queues are cut off. */
+  readonly watchQueuesBytesMax: number;
+  /** From one progress event of a watcher to its next; the contract says at least every 5 s. */
+  readonly watchProgressIntervalMs: number;
 }
 
 /** What `config.ts` has no flag for, and the defaults of what it has. */
@@ -36,9 +49,14 @@ export const defaultHttpLimits: HttpLimits = {
   drainBytesMax: 16 * 1024 * 1024,
   drainTimeoutMs: 1000,
   documentBytesMax: 64 * 1024,
+  operationsBytesMax: 8 * 1024 * 1024,
   queryBytesMax: 16 * 1024,
   pageBytesMax: 8 * 1024 * 1024,
   loggedValueBytesMax: 128,
+  watchersMax: 20_000,
+  watchQueueBytesMax: 1024 * 1024,
+  watchQueuesBytesMax: 256 * 1024 * 1024,
+  watchProgressIntervalMs: 4000,
 };
 
 /** Items in one page of a listing, and entries in one of the log. */

@@ -13,7 +13,7 @@ import type { MemberRequest, MemberSpec, MembersView } from "../ports.ts";
 import { readDocument } from "./body.ts";
 import type { Exchange, Host } from "./exchange.ts";
 import { badRequest } from "./problem.ts";
-import { confirmRead, readNames } from "./reading.ts";
+import { confirmNames, confirmRead } from "./reading.ts";
 import { pathOf, percentDecode, Query } from "./target.ts";
 import {
   type AddMemberAnswer,
@@ -34,7 +34,7 @@ export const memberPrefix = "/v1/members/";
 /** `GET /v1/members`: as linearizable as a key, unless `consistency` says otherwise. */
 export async function getMembers(exchange: Exchange): Promise<Response> {
   const { host, target } = exchange;
-  const query = new Query(target, readNames, host.limits.queryBytesMax);
+  const query = new Query(target, confirmNames, host.limits.queryBytesMax);
   const staleness = await confirmRead(exchange, query);
   return exchange.document(200, membersShown(host), { headers: staleness });
 }
@@ -181,10 +181,10 @@ function checkSeats(voters: readonly MemberSeat[], learners: readonly MemberSeat
   for (const [list, seats] of Object.entries({ voters, learners })) {
     for (const [at, seat] of seats.entries()) {
       const { id, url } = specOf(seat);
-      if (ids.has(id)) throw badRequest(`body: ${list}.${at}: ${id} comes twice`);
+      if (ids.has(id)) throw badRequest(`body: ${list}[${at}]: ${id} comes twice`);
       ids.add(id);
       if (url === null) continue;
-      if (urls.has(url)) throw badRequest(`body: ${list}.${at}.url: ${url} comes twice`);
+      if (urls.has(url)) throw badRequest(`body: ${list}[${at}].url: ${url} comes twice`);
       urls.add(url);
     }
   }

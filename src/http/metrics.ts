@@ -17,6 +17,8 @@ export interface MetricsSource {
   /** Of the store. */
   readonly revision: number;
   readonly keys: number;
+  /** Open streams of changes. */
+  readonly watchers: number;
 }
 
 /** Listens to a replica, and writes down what it saw and what the replica's status says. */
@@ -145,6 +147,7 @@ export class Metrics implements ReplicaObserver {
     );
     this.#set("store_revision", "The store's revision.", source.revision);
     this.#set("store_keys", "Keys in the store.", source.keys);
+    this.#set("watchers", "Watchers that are open.", source.watchers);
     return await this.#registry.metrics();
   }
 

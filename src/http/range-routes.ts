@@ -1,20 +1,19 @@
 /** `/v1/kv`: ranges of keys. */
-import { rangeBytesMax } from "../kv/command.ts";
 import { encodeCommand } from "../kv/command-codec.ts";
-import { type Key, keyToBytes, prefixEnd } from "../kv/key.ts";
-import type { KeyRange } from "../kv/ordered-map.ts";
-import type { Item, ListRange } from "../kv/store.ts";
-import { cursorBehind, isRestOf, rangeOfCursor } from "./cursor.ts";
+import type { Key } from "../kv/key.ts";
+import type { ListRange } from "../kv/store.ts";
+import { cursorBehind, isRestOf, type ListingRest, restOfCursor } from "./cursor.ts";
 import type { Exchange } from "./exchange.ts";
-import { answerWrite, refuseUnsupported } from "./kv-routes.ts";
+import { answerWrite } from "./kv-routes.ts";
+import { itemInCbor, itemInJson } from "./items.ts";
 import { pageItemsDefault, pageItemsMax } from "./limits.ts";
-import { badRequest, tooLarge } from "./problem.ts";
-import { confirmRead, readNames } from "./reading.ts";
+import { badRequest } from "./problem.ts";
+import { rangeIn, rangeNames } from "./range.ts";
+import { propose } from "./proposing.ts";
+import { look, readNames } from "./reading.ts";
 import { Query } from "./target.ts";
-import { base64Of, textOf, textOfKey } from "./text.ts";
 import type { ItemAnswer, ListAnswer } from "./wire.ts";
 
-const rangeNames: ReadonlySet<string> = new Set(["prefix", "start", "end"]);
 const listNames: ReadonlySet<string> = new Set([
   ...rangeNames,
   ...readNames,
@@ -29,18 +28,19 @@ const switches = ["true", "false"] as const;
 export async function listKeys(exchange: Exchange): Promise<Response> {
   const { host, target, wantsCbor } = exchange;
   const query = new Query(target, listNames, host.limits.queryBytesMax);
-  const range = listRange(query);
+  const { range, revision: pinned } = listRange(query);
   const itemsMax = query.whole("limit", { min: 1, max: pageItemsMax }) ?? pageItemsDefault;
   const withValues = query.choice("values", switches, "true") === "true";
-  const headers = await confirmRead(exchange, query);
-  const { store } = host.machine;
+  const { see, headers } = await look(exchange, query, pinned);
+  const sight = see();
+  const { revision } = sight;
   const items: ItemAnswer[] = [];
   let bytes = 0;
   let last: Key = "";
   let cursor: string | null = null;
-  for (const [key, item] of store.list(range)) {
+  for (const [key, item] of sight.list(range)) {
     if (items.length === itemsMax || bytes >= host.limits.pageBytesMax) {
-      cursor = cursorBehind(last, range);
+      cursor = cursorBehind(last, { range, revision });
       break;
     }
     const value = withValues ? item.value : null;
@@ -48,7 +48,6 @@ export async function listKeys(exchange: Exchange): Promise<Response> {
     bytes += key.length + (value?.length ?? 0);
     last = key;
   }
-  const { revision } = store;
   const answer: ListAnswer = cursor === null ? { revision, items } : { revision, items, cursor };
   return exchange.document(200, answer, { revision, headers });
 }
@@ -56,7 +55,6 @@ export async function listKeys(exchange: Exchange): Promise<Response> {
 /** `DELETE`: all keys of a range, by one revision. */
 export async function deleteKeys(exchange: Exchange): Promise<Response> {
   const { host, request, target } = exchange;
-  refuseUnsupported(exchange, []);
   if (request.headers.has("if-match") || request.headers.has("if-none-match")) {
     throw badRequest("If-Match and If-None-Match are about one key, not a range");
   }
@@ -64,64 +62,24 @@ export async function deleteKeys(exchange: Exchange): Promise<Response> {
   const range = rangeIn(query);
   if (range === null) throw badRequest("query: a range is needed: prefix, or start and end");
   const command = encodeCommand({ type: "deleteRange", ...range });
-  const { result } = await host.replica.propose(command, host.limits.requestTimeoutMs);
-  return answerWrite(exchange, result);
+  return answerWrite(exchange, await propose(exchange, command));
 }
 
-/** The range to list, or what `cursor` says is left of it. */
-function listRange(query: Query): ListRange {
+/** The range to list, or what `cursor` says is left of it, and at which revision. */
+function listRange(query: Query): ListingRest | { range: ListRange; revision: null } {
   const given = rangeIn(query);
   const reverse = query.choice("reverse", switches, "false") === "true";
   const cursor = query.get("cursor");
-  if (cursor === null) return { ...(given ?? { start: "", end: null }), reverse };
-  const rest = rangeOfCursor(cursor);
+  if (cursor === null) {
+    return { range: { ...(given ?? { start: "", end: null }), reverse }, revision: null };
+  }
+  const rest = restOfCursor(cursor);
   if (rest === null) throw badRequest("query: cursor is not one that a listing gave");
-  if (query.get("reverse") !== null && rest.reverse !== reverse) {
+  if (query.get("reverse") !== null && rest.range.reverse !== reverse) {
     throw badRequest("query: cursor is of a listing in the other direction");
   }
-  if (given !== null && !isRestOf(rest, given)) {
+  if (given !== null && !isRestOf(rest.range, given)) {
     throw badRequest("query: cursor is of a listing of another range");
   }
   return rest;
-}
-
-/** Null where the query names none. @throws {Refusal} 400 where it names two, 413 where a bound is too long. */
-function rangeIn(query: Query): KeyRange | null {
-  const prefix = query.get("prefix");
-  const start = query.get("start");
-  const end = query.get("end");
-  for (const bound of [prefix, start, end]) {
-    if (bound !== null && bound.length > rangeBytesMax) {
-      throw tooLarge("a bound of the range", rangeBytesMax);
-    }
-  }
-  if (prefix === null) return start === null && end === null ? null : { start: start ?? "", end };
-  if (start !== null || end !== null) {
-    throw badRequest("query: prefix does not go with start or end");
-  }
-  return { start: prefix, end: prefixEnd(prefix) };
-}
-
-/** See `wire.ts` for what `encoding` and `keyEncoding` say. */
-function itemInJson(key: Key, item: Item, value: Uint8Array | null): ItemAnswer {
-  const { revision, created, version, contentType } = item;
-  const keyText = textOfKey(key);
-  const valueText = value === null ? "" : textOf(value);
-  const isText = keyText !== null && valueText !== null;
-  return {
-    key: keyText ?? btoa(key),
-    ...(keyText === null ? { keyEncoding: "base64" } : {}),
-    ...(value === null ? {} : { value: isText ? valueText : base64Of(value) }),
-    ...(isText ? {} : { encoding: "base64" }),
-    revision,
-    created,
-    version,
-    contentType,
-  };
-}
-
-function itemInCbor(key: Key, item: Item, value: Uint8Array | null): ItemAnswer {
-  const { revision, created, version, contentType } = item;
-  const shown = value === null ? {} : { value };
-  return { key: keyToBytes(key), ...shown, revision, created, version, contentType };
 }

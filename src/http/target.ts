@@ -8,6 +8,7 @@
  * that it has put together again.
  */
 import type { Key } from "../kv/key.ts";
+import { durationMs } from "./duration.ts";
 import { badRequest, tooLarge } from "./problem.ts";
 
 /** What `@hono/node-server` hands to an app beside the request; other runtimes hand in something else or nothing. */
@@ -108,17 +109,8 @@ export class Query {
   duration(name: string): number | null {
     const value = this.get(name);
     if (value === null) return null;
-    const [, amount = "", unit = ""] = /^(\d{1,9})(ms|[smhd])$/.exec(value) ?? [];
-    const scale = units.get(unit);
-    if (scale === undefined) throw badRequest(`query: ${name} takes a duration, like 500ms or 2s`);
-    return Number(amount) * scale;
+    const ms = durationMs(value);
+    if (ms === null) throw badRequest(`query: ${name} takes a duration, like 500ms or 2s`);
+    return ms;
   }
 }
-
-const units: ReadonlyMap<string, number> = new Map([
-  ["ms", 1],
-  ["s", 1000],
-  ["m", 60_000],
-  ["h", 3_600_000],
-  ["d", 86_400_000],
-]);

@@ -1,6 +1,7 @@
 /** Bytes as JSON can carry them: text where they are UTF-8, base64 where not. */
 import { type Key, keyFromBytes, keyToBytes } from "../kv/key.ts";
 
+const encoder = new TextEncoder();
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** The text that `bytes` are, or null where they are not UTF-8. */
@@ -15,6 +16,27 @@ export function textOf(bytes: Uint8Array): string | null {
 /** The text that a key is, or null where it is not UTF-8. */
 export function textOfKey(key: Key): string | null {
   return /[\x80-\xff]/.test(key) ? textOf(keyToBytes(key)) : key;
+}
+
+/** The UTF-8 bytes of `text`, or null where it holds half a surrogate pair: no bytes spell that. */
+export function bytesOfText(text: string): Uint8Array | null {
+  return text.isWellFormed() ? encoder.encode(text) : null;
+}
+
+/** The key that `text` is, or null where it holds half a surrogate pair. */
+export function keyOfText(text: string): Key | null {
+  if (!/[^\x00-\x7f]/.test(text)) return text;
+  const bytes = bytesOfText(text);
+  return bytes === null ? null : keyFromBytes(bytes);
+}
+
+/** The bytes that {@link base64Of} gave `text` for, as a binary string, or null where it gave it for none. */
+export function fromBase64(text: string): Key | null {
+  if (text.length % 4 !== 0 || !/^[A-Za-z0-9+/]*={0,2}$/.test(text)) return null;
+  const bytes = atob(text);
+  const last = text.slice(-4);
+  // Bits behind the last byte have to be zero: one spelling for each value.
+  return last === btoa(bytes.slice(bytes.length - (bytes.length % 3 || 3))) ? bytes : null;
 }
 
 /** Base64 (RFC 4648, section 4). */

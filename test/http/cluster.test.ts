@@ -109,6 +109,7 @@ describe("GET /metrics", () => {
         "holdfast_disk_snapshot_save_duration_seconds_count 1",
         "holdfast_store_revision 1",
         "holdfast_store_keys 1",
+        "holdfast_watchers 0",
       ]
     ) {
       assert.ok(lines.has(line), line);

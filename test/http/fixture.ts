@@ -4,6 +4,7 @@ import type { Hono } from "hono";
 import { type AppOptions, createApp, type LogEntry, type ReplicaView } from "../../src/http/app.ts";
 import { Metrics } from "../../src/http/metrics.ts";
 import type { Bindings } from "../../src/http/target.ts";
+import { encodeCommand } from "../../src/kv/command-codec.ts";
 import { KvMachine } from "../../src/kv/machine.ts";
 import type { KvResult } from "../../src/kv/result.ts";
 import type { Applied, HealthCheck, ReplicaStatus } from "../../src/replica.ts";
@@ -15,6 +16,8 @@ export class FakeReplica implements ReplicaView {
   readonly machine: KvMachine = new KvMachine();
   term = 7;
   staleness: number | null = 0;
+  /** The cluster's, in milliseconds: stamped into what depends on it. */
+  now = 1_000_000;
   checks: readonly HealthCheck[] = [];
   overrides: Partial<ReplicaStatus> = {};
   readonly log: LogEntry[] = [];
@@ -32,6 +35,7 @@ export class FakeReplica implements ReplicaView {
     await this.before();
     if (this.refusal !== null) throw this.refusal;
     const payload = command.slice();
+    this.machine.housekeeping.stamp(payload, this.now);
     const index = this.log.length + 1;
     this.log.push({ index, term: this.term, kind: "command", payload });
     const result = this.machine.decodeResult(
@@ -45,6 +49,18 @@ export class FakeReplica implements ReplicaView {
     this.reads.push(level);
     await Promise.resolve();
     if (this.refusal !== null) throw this.refusal;
+  }
+
+  time(): number {
+    return this.now;
+  }
+
+  /** Lets time pass, and deletes what is due then, as a leader does. */
+  pass(ms: number): void {
+    this.now += ms;
+    const payload = encodeCommand({ type: "expire" });
+    this.machine.housekeeping.stamp(payload, this.now);
+    this.machine.apply({ payload });
   }
 
   stalenessMs(): number | null {
@@ -110,6 +126,12 @@ export interface Fixture {
   readonly defects: Error[];
   /** Sends a request whose path is taken as it is, as a server delivers it. */
   readonly send: (method: string, target: string, init?: RequestInit) => Promise<Response>;
+  /** Posts a document as JSON. */
+  readonly post: (
+    target: string,
+    document: unknown,
+    headers?: Readonly<Record<string, string>>,
+  ) => Promise<Response>;
   /** Puts text; fails unless that succeeds. */
   readonly put: (key: string, text?: string) => Promise<Response>;
 }
@@ -143,7 +165,12 @@ export function fixture(options: Partial<AppOptions> = {}): Fixture {
     assert.ok(response.ok, `PUT ${key}: ${response.status}`);
     return response;
   };
-  return { app, replica, metrics, logged, defects, send, put };
+  const post = (
+    target: string,
+    document: unknown,
+    headers: Readonly<Record<string, string>> = {},
+  ) => send("POST", target, { body: JSON.stringify(document), headers });
+  return { app, replica, metrics, logged, defects, send, post, put };
 }
 
 /** The members of a JSON answer. */

@@ -239,32 +239,6 @@ describe("a content type", () => {
   });
 });
 
-describe("what is promised for later", () => {
-  it("is refused, not passed over", async () => {
-    const { send, replica } = fixture();
-    for (const target of ["/v1/kv/a?ttl=30s", "/v1/kv/a?lease=1"]) {
-      await assertProblem(
-        await send("PUT", target, { body: "x" }),
-        400,
-        "bad_request",
-        "not_applied",
-      );
-    }
-    const headers = { "idempotency-key": "k" };
-    for (const [method, target] of [["PUT", "/v1/kv/a"], ["DELETE", "/v1/kv?prefix=a"]] as const) {
-      await assertProblem(
-        await send(method, target, { headers }),
-        400,
-        "bad_request",
-        "not_applied",
-      );
-    }
-    await assertProblem(await send("GET", "/v1/kv/a?revision=3"), 400, "bad_request");
-    await assertProblem(await send("GET", "/v1/kv?revision=3"), 400, "bad_request");
-    assert.equal(replica.log.length, 0);
-  });
-});
-
 describe("a request's target", () => {
   it("is all that follows the host, and all there is where no host was named", () => {
     for (const target of ["/v1/kv/a/b?x=/", "/", "/v1/kv/http://a/b"]) {

@@ -170,7 +170,7 @@ describe("a listing", () => {
 
   it("refuses a cursor that was tampered with", async () => {
     const made = await filled("a");
-    const cursor = cursorBehind("a", { start: "a", end: "b" });
+    const cursor = cursorBehind("a", { range: { start: "a", end: "b" }, revision: 0 });
     for (let i = 0; i < cursor.length; i++) {
       const changed = `${cursor.slice(0, i)}${cursor.slice(i + 1)}`;
       const { status } = await made.app.request(`/v1/kv?prefix=a&cursor=${changed}`);

@@ -187,7 +187,10 @@ describe("a change of members that is refused", () => {
     ["", /begins with http/],
     ["http://", /begins with http/],
     ["http://user:password@127.0.0.1:4004", /credentials/],
-    ["http://127.0.0.1:4004/raft", /path/],
+    ["http://127.0.0.1:4004/a b", /path/],
+    ["http://127.0.0.1:4004/a/../b", /path/],
+    ["http://127.0.0.1:4004/a%2Fb", /path/],
+    ["http://127.0.0.1:4004//a", /path/],
     ["http://127.0.0.1:4004?x", /query/],
     ["http://127.0.0.1:4004/#x", /fragment/],
     ["http://169.254.169.254", /link-local/],
@@ -225,7 +228,7 @@ describe("a change of members that is refused", () => {
       assert.match(String(added["detail"]), why, bad);
       const response = await put(f, { voters: ["n1", { id: "n4", url: bad }] });
       const set = await assertProblem(response, 400, "bad_request", "not_applied");
-      assert.match(String(set["detail"]), /^body: voters\.1\.url: /, bad);
+      assert.match(String(set["detail"]), /^body: voters\[1\]\.url: /, bad);
     }
     assert.deepEqual(f.replica.membership.asked, []);
   });
@@ -245,17 +248,17 @@ describe("a change of members that is refused", () => {
       [{ voters: [] }, /^body: voters: /],
       [{}, /^body: voters: /],
       [{ voters: "n1" }, /^body: voters: /],
-      [{ voters: ["n1", "n2", "n1"] }, /^body: voters\.2: n1 comes twice/],
-      [{ voters: ["n1"], learners: ["n1"] }, /^body: learners\.0: n1 comes twice/],
-      [{ voters: ["n1", { id: "n1", url: url(9) }] }, /^body: voters\.1: n1 comes twice/],
+      [{ voters: ["n1", "n2", "n1"] }, /^body: voters\[2\]: n1 comes twice/],
+      [{ voters: ["n1"], learners: ["n1"] }, /^body: learners\[0\]: n1 comes twice/],
+      [{ voters: ["n1", { id: "n1", url: url(9) }] }, /^body: voters\[1\]: n1 comes twice/],
       [
         { voters: ["n1", { id: "n8", url: url(8) }], learners: [{ id: "n9", url: `${url(8)}/` }] },
-        /^body: learners\.0\.url: .*4008 comes twice/,
+        /^body: learners\[0\]\.url: .*4008 comes twice/,
       ],
-      [{ voters: ["n 1"] }, /^body: voters\.0: an id takes/],
-      [{ voters: [7] }, /^body: voters\.0: /],
-      [{ voters: [null] }, /^body: voters\.0: /],
-      [{ voters: [{ id: "n4" }] }, /^body: voters\.0\.url: /],
+      [{ voters: ["n 1"] }, /^body: voters\[0\]: an id takes/],
+      [{ voters: [7] }, /^body: voters\[0\]: /],
+      [{ voters: [null] }, /^body: voters\[0\]: /],
+      [{ voters: [{ id: "n4" }] }, /^body: voters\[0\]\.url: /],
       [{ voters: ["n1"], learner: ["n3"] }, /^body: learner: /],
       [{ voters: [...many, "n1"] }, /^body: voters: /],
       [{ voters: many, learners: ["n1"] }, /^body: .*64 members/],

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import type { KvResult } from "../../src/kv/result.ts";
 import { InvariantViolation } from "../../src/assert.ts";
 import { NotApplied, OutcomeUnknown } from "../../src/errors.ts";
 import { assertProblem, fixture } from "./fixture.ts";
@@ -192,4 +193,42 @@ describe("a path or method that is not there", () => {
     }
     await assertProblem(await send("GET", "/v1/leader"), 405, "no_such_route");
   });
+});
+
+describe("a command that changed nothing", () => {
+  const revision = 9;
+  const results: readonly (readonly [KvResult, number, string])[] = [
+    [{ type: "conditionFailed", revision, current: 4 }, 412, "precondition_failed"],
+    [{ type: "conditionFailed", revision, current: null }, 412, "precondition_failed"],
+    [{ type: "notInteger", revision, key: "\xff" }, 412, "precondition_failed"],
+    [{ type: "noLease", revision, lease: 4 }, 404, "not_found"],
+    [{ type: "tooMuch", revision, limit: 8 }, 413, "too_large"],
+    [{ type: "keyReused", revision }, 422, "idempotency_mismatch"],
+    [{ type: "keyDone", revision }, 422, "idempotency_mismatch"],
+    [{ type: "keysFull", revision }, 429, "overloaded"],
+    [{ type: "leasesFull", revision }, 429, "overloaded"],
+    [{ type: "malformed", revision, detail: "x" }, 500, "internal"],
+  ];
+  const writes: readonly (readonly [string, string, string])[] = [
+    ["PUT", "/v1/kv/a", "v"],
+    ["DELETE", "/v1/kv/a", ""],
+    ["DELETE", "/v1/kv?prefix=a", ""],
+    ["POST", "/v1/txn", '{"then":[{"delete":{"key":"a"}}]}'],
+    ["POST", "/v1/batch", '{"ops":[{"delete":{"key":"a"}}]}'],
+    ["POST", "/v1/leases", '{"ttl":"1s"}'],
+    ["POST", "/v1/leases/4/keepalive", ""],
+    ["DELETE", "/v1/leases/4", ""],
+  ];
+  for (const [result, status, code] of results) {
+    it(`is answered with ${status} ${code} where it is ${JSON.stringify(result)}`, async () => {
+      const { send, replica } = fixture();
+      replica.propose = () => Promise.resolve({ index: 1, term: 7, result });
+      for (const [method, target, text] of writes) {
+        const response = await send(method, target, text === "" ? {} : { body: text });
+        await assertProblem(response, status, code, "not_applied");
+        assert.equal(response.headers.get("holdfast-revision"), "9", target);
+        assert.equal(response.headers.has("retry-after"), status === 429);
+      }
+    });
+  }
 });

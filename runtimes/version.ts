@@ -1,0 +1,2 @@
+/** This software's version, as `package.json` and `deno.json` have it. */
+export const version = "0.1.0";

@@ -1,0 +1,112 @@
+/** How a command comes into the log, once where the request says so, and what its refusals say. */
+import { isSession } from "../kv/command.ts";
+import { encodeCommand } from "../kv/command-codec.ts";
+import { keyBytesMax } from "../kv/key.ts";
+import type { KvResult } from "../kv/result.ts";
+import { entityTagOf } from "./conditions.ts";
+import type { Exchange } from "./exchange.ts";
+import { badRequest, Refusal } from "./problem.ts";
+import { textOfKey } from "./text.ts";
+import { idempotencyHeader, sequenceHeader } from "./wire.ts";
+
+/**
+ * What came of the command. With an `Idempotency-Key` it takes effect once, however often it comes.
+ * @throws {NotApplied} {OutcomeUnknown}
+ * @throws {Refusal} 400 where the headers that ask for it are not what they have to be.
+ */
+export async function propose(exchange: Exchange, command: Uint8Array): Promise<KvResult> {
+  const { replica, limits } = exchange.host;
+  const { headers } = exchange.request;
+  const session = headers.get(idempotencyHeader);
+  const payload = session === null ? command : keyed(session, headers, command);
+  const { result } = await replica.propose(payload, limits.requestTimeoutMs);
+  return result;
+}
+
+function keyed(session: string, headers: Headers, command: Uint8Array): Uint8Array {
+  if (!isSession(session)) {
+    throw badRequest("Idempotency-Key takes 1 to 64 printable ASCII characters");
+  }
+  return encodeCommand({ type: "keyed", session, ...sequenceOf(headers), command });
+}
+
+/** Which of a session's commands this is. Without a sequence the session is of one command. */
+function sequenceOf(headers: Headers): { readonly number: number; readonly done: number } {
+  const header = headers.get(sequenceHeader);
+  if (header === null) return { number: 0, done: 0 };
+  const [, first = "", second = ""] = /^(\d{1,16})[ \t]*;[ \t]*done=(\d{1,16})$/.exec(header) ?? [];
+  const number = Number(first);
+  const done = Number(second);
+  if (first !== "" && Number.isSafeInteger(number) && done <= number) return { number, done };
+  throw badRequest(
+    "Holdfast-Sequence takes a number and the lowest one that is open, like 7;done=5",
+  );
+}
+
+/** Why a command changed nothing. */
+export function refusalOfResult(result: KvResult): Refusal {
+  const { revision } = result;
+  switch (result.type) {
+    case "conditionFailed":
+      return conditionRefusal(result.current, revision);
+    case "noLease":
+      return new Refusal("not_found", `there is no lease ${result.lease}`, { revision });
+    case "notInteger": {
+      const key = textOfKey(result.key)?.slice(0, keyBytesMax) ?? "the key";
+      const detail = `${JSON.stringify(key)} holds something else than a 64-bit integer`;
+      return new Refusal("precondition_failed", detail, { revision });
+    }
+    case "tooMuch": {
+      const { limit } = result;
+      const detail = `what it reads comes to more than ${limit} bytes`;
+      return new Refusal("too_large", detail, { revision, members: { limit } });
+    }
+    case "keyReused":
+      return new Refusal("idempotency_mismatch", "the Idempotency-Key came with another request", {
+        revision,
+      });
+    case "keyDone":
+      return new Refusal(
+        "idempotency_mismatch",
+        "this request changed nothing: its client has said that it has the answer to it",
+        { revision },
+      );
+    case "keysFull":
+      return new Refusal("overloaded", "no more idempotency keys can be kept now", { revision });
+    case "leasesFull":
+      return new Refusal("overloaded", "there can be no more leases now", { revision });
+    case "malformed":
+      // In the log and void: this node wrote a command that the one which applied it can't read.
+      return new Refusal("internal", `the command was not understood: ${result.detail}`, {
+        revision,
+        outcome: "not_applied",
+      });
+    case "put":
+    case "deleted":
+    case "transaction":
+    case "batch":
+    case "lease":
+    case "revoked":
+    case "expired":
+    case "configured":
+      // Applied, by all that can be told, and the node that applied it says so in words of another version.
+      return new Refusal("internal", `an unexpected result: ${result.type}`, {
+        revision,
+        outcome: "unknown",
+      });
+  }
+}
+
+/** @param current the revision that the key is at, 0 where it is absent; null where several checks didn't hold. */
+function conditionRefusal(current: number | null, revision: number): Refusal {
+  const state = current === null
+    ? "several conditions do not hold"
+    : current === 0
+    ? "the key is absent"
+    : `the key is at revision ${current}`;
+  return new Refusal("precondition_failed", state, {
+    revision,
+    headers: current === null || current === 0 ? {} : { etag: entityTagOf(current) },
+    members: { revision: current },
+  });
+}

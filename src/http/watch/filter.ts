@@ -1,0 +1,16 @@
+/** Which keys a watcher is told of. */
+import { type Key, prefixEnd } from "../../kv/key.ts";
+import type { KeyRange } from "../../kv/ordered-map.ts";
+
+export type Filter =
+  | { readonly type: "key"; readonly key: Key }
+  /** An empty prefix is that of all keys. */
+  | { readonly type: "prefix"; readonly prefix: Key }
+  | { readonly type: "range"; readonly start: Key; readonly end: Key | null };
+
+/** The filter for a range: that of a prefix or of one key where it comes to that, which cost less. */
+export function filterOf({ start, end }: KeyRange): Filter {
+  if (end === prefixEnd(start)) return { type: "prefix", prefix: start };
+  if (end === `${start}\0`) return { type: "key", key: start };
+  return { type: "range", start, end };
+}
