@@ -17,12 +17,16 @@ export interface Syntax {
   readonly flags: Readonly<Record<string, FlagSpec>>;
   /** Names of what stands without a flag, such as `KEY`; those in brackets may be left out. */
   readonly operands: readonly string[];
+  /** The name of what stands behind `--` and is passed on as it is, where the command wants that. */
+  readonly rest?: string;
 }
 
 /** What was given, as text. A bare flag, or a switch alone, reads `on`. */
 export interface Arguments {
   readonly flags: Readonly<Record<string, string | undefined>>;
   readonly operands: readonly string[];
+  /** All behind `--`, where the syntax has a `rest`; else those are operands. */
+  readonly rest: readonly string[];
   readonly help: boolean;
 }
 
@@ -33,13 +37,14 @@ const onOff = /^(on|off|true|false|1|0)$/;
  * @throws {BadConfiguration} on unknown and repeated flags, missing values, and operands too few or too many.
  */
 export function parseArguments(argv: readonly string[], syntax: Syntax): Arguments {
+  const { own, rest } = split(argv, syntax);
   const names = new Map(Object.keys(syntax.flags).map((name) => [flagOf(name).slice(2), name]));
   const isBoolean = (name: string): boolean => {
     const spec = syntax.flags[name];
     return spec?.bare === true || spec?.isSwitch === true;
   };
   const { tokens } = parseArgs({
-    args: [...argv],
+    args: own.map(hideSign),
     options: Object.fromEntries([
       ["help", { type: "boolean", short: "h" }],
       ...[...names].map(([flag, name]) => [
@@ -52,7 +57,7 @@ export function parseArguments(argv: readonly string[], syntax: Syntax): Argumen
     tokens: true,
   });
   if (tokens.some((token) => token.kind === "option" && token.name === "help")) {
-    return { flags: {}, operands: [], help: true };
+    return { flags: {}, operands: [], rest: [], help: true };
   }
   const flags: Record<string, string> = {};
   const operands: string[] = [];
@@ -63,7 +68,7 @@ export function parseArguments(argv: readonly string[], syntax: Syntax): Argumen
     if (token.kind === "positional") {
       if (open?.index === token.index - 1 && onOff.test(token.value)) {
         flags[open.name] = token.value;
-      } else operands.push(token.value);
+      } else operands.push(showSign(token.value));
       continue;
     }
     const name = names.get(token.name);
@@ -79,7 +84,18 @@ export function parseArguments(argv: readonly string[], syntax: Syntax): Argumen
       : null;
   }
   checkOperands(operands, syntax.operands);
-  return { flags, operands, help: false };
+  if (syntax.rest !== undefined && rest.length === 0) {
+    throw new BadConfiguration(`${syntax.rest} is missing, behind --; see --help`);
+  }
+  return { flags, operands, rest, help: false };
+}
+
+function split(
+  argv: readonly string[],
+  { rest }: Syntax,
+): { readonly own: readonly string[]; readonly rest: readonly string[] } {
+  const at = rest === undefined ? -1 : argv.indexOf("--");
+  return at < 0 ? { own: argv, rest: [] } : { own: argv.slice(0, at), rest: argv.slice(at + 1) };
 }
 
 interface OptionToken {
@@ -98,7 +114,16 @@ function valueOf(token: OptionToken, spec: FlagSpec): string {
   if (token.value === undefined || (token.inlineValue !== true && /^-./.test(token.value))) {
     throw new BadConfiguration(`${token.rawName} takes ${spec.takes}; nothing is given`);
   }
-  return token.value;
+  return showSign(token.value);
+}
+
+/** `-12` is a number and no flag. No word that a process is given can have a NUL. */
+function hideSign(word: string): string {
+  return /^-\d+$/.test(word) ? `\0${word}` : word;
+}
+
+function showSign(word: string): string {
+  return word.startsWith("\0") ? word.slice(1) : word;
 }
 
 function checkOperands(given: readonly string[], names: readonly string[]): void {

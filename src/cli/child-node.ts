@@ -3,7 +3,8 @@ import { type ChildProcess, spawn } from "node:child_process";
 import process from "node:process";
 import { createInterface } from "node:readline";
 import * as v from "valibot";
-import { officeLine, shown } from "./command.ts";
+import { officeLine } from "./command.ts";
+import { shown } from "./output.ts";
 
 /** What of a node's log is told. */
 const logShape = v.object({

@@ -8,8 +8,9 @@ import { countSchema, flagOf, nodeOptions } from "../config/options.ts";
 import { BadConfiguration } from "../errors.ts";
 import type { Arguments, FlagSpec } from "./arguments.ts";
 import { ChildNode } from "./child-node.ts";
-import { type Command, exit, print, readFlag } from "./command.ts";
+import { type Command, readFlag } from "./command.ts";
 import { type RuntimeName, thisRuntime } from "./node.ts";
+import { exit, jsonFlag, print, wantsJson } from "./output.ts";
 import { commandOf } from "./runtime-command.ts";
 
 const NODES_DEFAULT = 3;
@@ -46,18 +47,19 @@ again, they find their data. One that was removed from its cluster is left out.
   --nodes N          how many (default ${NODES_DEFAULT})
   --base-port P      the first node's port; the others' follow (default ${BASE_PORT_DEFAULT})
   --data DIR         where each node has a directory of its own (default ./data)
+  --json             say all as JSON, an object a line
 
 A node's other flags are handed on: ${Object.keys(shared).map(flagOf).join(", ")}.
 
 Exit status: 0 all stopped cleanly, 2 wrong command line, a busy port or a runtime that is
 missing, else that of the first node that failed.
 `,
-  syntax: { flags: { ...shared, runtime, nodes, basePort, data }, operands: [] },
+  syntax: { flags: { ...shared, runtime, nodes, basePort, data, json: jsonFlag }, operands: [] },
   run: async (args) => {
     const { plan, removed } = present(planOf(args));
     for (const { port } of plan) await checkPort(port);
-    for (const { id } of removed) say(`${id} was removed from its cluster, and is left out`);
-    return await new Cluster(plan).run();
+    for (const { id } of removed) say(args, `${id} was removed from its cluster, and is left out`);
+    return await new Cluster(plan, args).run();
   },
 };
 
@@ -147,40 +149,54 @@ function checkPort(port: number): Promise<void> {
 
 class Cluster {
   readonly #plan: readonly PlannedNode[];
+  readonly #args: Arguments;
   #children: readonly ChildNode[] = [];
   #isStopping = false;
 
-  constructor(plan: readonly PlannedNode[]) {
+  constructor(plan: readonly PlannedNode[], args: Arguments) {
     this.#plan = plan;
+    this.#args = args;
   }
 
   /** Resolves with the exit status when all nodes have ended. */
   async run(): Promise<number> {
     const ids = this.#plan.map(({ id }) => id).join(", ");
-    say(`starting ${ids} …`);
+    this.#say(`starting ${ids} …`);
     this.#stopOnSignals();
     // Three nodes that stop at once find nobody to hand over to, which is nothing to tell.
     const tell = (line: string): void => {
-      if (!this.#isStopping) say(line);
+      if (!this.#isStopping) this.#say(line);
     };
     this.#children = this.#plan.map(({ id, command }) => new ChildNode(id, command, tell));
     const ended = this.#children.map((child) => this.#watch(child));
     const serving = await Promise.all(this.#children.map((child) => child.serving));
     if (serving.every((line) => line !== null) && !this.#isStopping) {
-      for (const line of serving) await print(`${line}\n`);
-      await print(this.#hints());
+      await this.#welcome(serving);
     } else {
       this.#stop("SIGTERM");
     }
     const statuses = await Promise.all(ended);
-    say("all nodes have stopped");
+    this.#say("all nodes have stopped");
     return statuses.find((status) => status !== exit.done) ?? exit.done;
+  }
+
+  async #welcome(lines: readonly (string | null)[]): Promise<void> {
+    for (const [index, line] of lines.entries()) {
+      const node = this.#plan[index];
+      if (wantsJson(this.#args)) this.#say(line ?? "", { id: node?.id, url: urlOf(node) });
+      else await print(`${line}\n`);
+    }
+    if (!wantsJson(this.#args)) await print(this.#hints());
+  }
+
+  #say(line: string, fields: Readonly<Record<string, unknown>> = {}): void {
+    say(this.#args, line, fields);
   }
 
   async #watch(child: ChildNode): Promise<number> {
     const { status, how } = await child.ended;
     if (this.#isStopping) {
-      say(`${child.id} stopped${status === exit.done ? "" : `: ${how}`}`);
+      this.#say(`${child.id} stopped${status === exit.done ? "" : `: ${how}`}`);
       return status;
     }
     const left = this.#children.filter((other) => other.isAlive).length;
@@ -190,18 +206,17 @@ class Cluster {
       : left > 0
       ? `${left} of ${total} are left, which is no majority`
       : "none is left";
-    say(`${child.id} ended: ${how}; ${rest}`);
+    this.#say(`${child.id} ended: ${how}; ${rest}`);
     return status;
   }
 
   #hints(): string {
-    const [first, second = first] = this.#plan;
-    const url = (node: PlannedNode | undefined): string => `http://127.0.0.1:${node?.port}`;
+    const [first, second = first, last = second] = this.#plan;
     return `
 Try:
-  curl -X PUT ${url(first)}/v1/kv/greeting -d hello
-  curl ${url(second)}/v1/kv/greeting
-  curl ${url(first)}/v1/status
+  curl -X PUT ${urlOf(first)}/v1/kv/greeting -d hello
+  curl ${urlOf(second)}/v1/kv/greeting
+  curl -N '${urlOf(last)}/v1/watch?from=1'   # every change, as it happens
 Ctrl-C stops all nodes; their data stays.
 
 `;
@@ -222,15 +237,27 @@ Ctrl-C stops all nodes; their data stays.
       process.on(signal, () => {
         const isRepeated = performance.now() - since > REPEATED_SIGNAL_MS;
         since = Math.min(since, performance.now());
-        if (!this.#isStopping) say("stopping …");
+        if (!this.#isStopping) this.#say("stopping …");
         this.#stop(isRepeated ? "SIGKILL" : "SIGTERM");
       });
     }
   }
 }
 
-/** A line about what happens. */
-function say(line: string): void {
-  const time = new Date().toTimeString().slice(0, 8);
-  process.stdout.write(`${time} ${line}\n`);
+function urlOf(node: PlannedNode | undefined): string {
+  return `http://127.0.0.1:${node?.port}`;
+}
+
+/** A line about what happens; with `--json` an object whose `message` it is. */
+function say(
+  args: Arguments,
+  line: string,
+  fields: Readonly<Record<string, unknown>> = {},
+): void {
+  const now = new Date();
+  process.stdout.write(
+    wantsJson(args)
+      ? `${JSON.stringify({ time: now.toISOString(), ...fields, message: line })}\n`
+      : `${now.toTimeString().slice(0, 8)} ${line}\n`,
+  );
 }

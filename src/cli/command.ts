@@ -7,27 +7,13 @@ import {
   ClientError,
   type ClientErrorCode,
   type Condition,
-  createClient,
+  connect,
   isPassing,
 } from "../client/mod.ts";
 import { countSchema, durationSchema, flagOf, originSchema } from "../config/options.ts";
 import { BadConfiguration } from "../errors.ts";
 import type { Arguments, FlagSpec, Syntax } from "./arguments.ts";
-
-/** Exit statuses. `node` has its own: 0, 2, 3 and 4, as in `runtimes/boot.ts`. */
-export const exit = {
-  done: 0,
-  /** The key is absent, or the condition did not hold: nothing was changed. */
-  no: 1,
-  /** The command line is wrong. */
-  usage: 2,
-  /** No node could serve the request: nothing was changed. */
-  unavailable: 5,
-  /** The write may have been applied, or may still be. */
-  unknown: 6,
-  /** The request was refused (too large, malformed), or something else failed. */
-  failed: 7,
-} as const;
+import { exit, jsonFlag, problemOf, tell, tellProgress } from "./output.ts";
 
 /** One command. */
 export interface Command {
@@ -40,6 +26,10 @@ export interface Command {
   run(args: Arguments): Promise<number>;
 }
 
+/** A single attempt's end. */
+export const ATTEMPT_TIMEOUT_MS = 5_000;
+/** What is over by then is not told. */
+const QUIET_MS = 2_000;
 const ENDPOINTS_DEFAULT = "http://127.0.0.1:4001,http://127.0.0.1:4002,http://127.0.0.1:4003";
 
 const endpointsSchema = v.pipe(
@@ -50,13 +40,15 @@ const endpointsSchema = v.pipe(
 );
 
 /** Flags of every command that talks to a cluster. */
-export const clientFlags: Readonly<Record<"endpoints" | "timeout", FlagSpec>> = {
+export const clientFlags: Readonly<Record<"json" | "endpoints" | "timeout", FlagSpec>> = {
+  json: jsonFlag,
   endpoints: { takes: "URLs with commas between, such as http://127.0.0.1:4001" },
   timeout: { takes: "a duration, such as 15s" },
 };
 
 /** The lines of help about {@link clientFlags}. */
 export const clientHelp: string = `
+  --json             print the answer as JSON, and an error as one JSON line on standard error
   --endpoints URLS   the nodes to ask, one after the other, with commas between
                      (HOLDFAST_ENDPOINTS; default ${ENDPOINTS_DEFAULT})
   --timeout T        give up after this long (default 15s)`;
@@ -120,12 +112,28 @@ export function readTimeout(args: Arguments, preset: number): number {
 }
 
 /** The client that the flags ask for. @throws {BadConfiguration} */
-export function clientFrom(args: Arguments, onRetry?: (error: ClientError) => void): Client {
-  return createClient({
-    endpoints: readEndpoints(args),
-    timeoutMs: readTimeout(args, 15_000),
-    ...(onRetry === undefined ? {} : { onRetry }),
-  });
+export function clientFrom(
+  args: Arguments,
+  onRetry: (error: ClientError) => void = retriesTold(args),
+): Client {
+  const endpoints = readEndpoints(args);
+  return connect({ endpoints, timeoutMs: readTimeout(args, 15_000), onRetry });
+}
+
+/** Tells of attempts that fail, once they have done so for a while. */
+export function retriesTold(args: Arguments): (error: ClientError) => void {
+  let since = -Infinity;
+  let last = -Infinity;
+  let told = "";
+  return (error) => {
+    const now = performance.now();
+    // What failed long ago was answered since.
+    if (now - last > 2 * ATTEMPT_TIMEOUT_MS) since = now;
+    last = now;
+    if (now - since < QUIET_MS || told === error.message) return;
+    told = error.message;
+    tellProgress(args, `${error.message}; trying on`);
+  };
 }
 
 /** Flags of a change's condition. */
@@ -166,6 +174,7 @@ const refusals: ReadonlySet<ClientErrorCode> = new Set([
 
 /** Runs `action`; what the cluster refuses for good is told, and answered with `status`. */
 export async function refusedAs(
+  args: Arguments,
   command: string,
   status: number,
   action: () => Promise<number>,
@@ -176,28 +185,9 @@ export async function refusedAs(
     const isRefusal = error instanceof ClientError && refusals.has(error.code) &&
       error.outcome !== "unknown";
     if (!isRefusal) throw error;
-    process.stderr.write(`holdfast ${command}: ${shown(error.message)}\n`);
+    tell(args, command, error.message, problemOf(error));
     return status;
   }
-}
-
-/** Writes to standard output, and resolves when it is out. */
-export function print(text: string | Uint8Array): Promise<void> {
-  return new Promise((resolve, reject) => {
-    process.stdout.write(text, (error) => {
-      if (error === null || error === undefined) resolve();
-      else reject(error);
-    });
-  });
-}
-
-/** Text that a terminal shows and doesn't obey: control characters are escaped. */
-export function shown(text: string): string {
-  return text.replaceAll(
-    // deno-lint-ignore no-control-regex -- these are what a terminal obeys
-    /[\x00-\x1f\x7f-\x9f]/g,
-    (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, "0")}`,
-  );
 }
 
 /** A line about what a node has become. */

@@ -1,5 +1,5 @@
 /** What the leader says of itself and of the others: only it knows how far each member is. */
-import { ClientError, createClient, type StatusAnswer } from "../client/mod.ts";
+import { ClientError, connect, type StatusAnswer } from "../client/mod.ts";
 
 /**
  * The status of the node that leads, or of the one that knows best who does where the leader's own URL doesn't answer
@@ -9,7 +9,7 @@ export async function leaderStatus(
   endpoints: readonly string[],
   timeoutMs: number,
 ): Promise<StatusAnswer | null> {
-  const client = createClient({ endpoints, timeoutMs });
+  const client = connect({ endpoints, timeoutMs });
   const ask = async (url: string): Promise<StatusAnswer | null> => {
     try {
       return await client.status(url);

@@ -1,6 +1,6 @@
 /**
- * `load`: stores every file below a directory. Each put is conditional on what the key held, so it can be repeated
- * safely whatever became of the attempt before; see `Client.ensure`.
+ * `load`: stores every file below a directory. Each put takes effect once, however often it has to be sent, so it gets
+ * through whatever happens to nodes meanwhile.
  */
 import { createReadStream } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
@@ -8,20 +8,18 @@ import process from "node:process";
 import { type Client, ClientError } from "../client/mod.ts";
 import { countSchema, VALUE_BYTES_LIMIT } from "../config/options.ts";
 import { BadConfiguration } from "../errors.ts";
-import type { FlagSpec } from "./arguments.ts";
+import type { Arguments, FlagSpec } from "./arguments.ts";
 import {
   clientFlags,
   clientFrom,
   clientHelp,
   type Command,
-  exit,
   isDirectory,
-  print,
   readFlag,
-  shown,
   statusOf,
 } from "./command.ts";
 import { contentTypeOf } from "./content-type.ts";
+import { exit, printAnswer, problemOf, shown, tell, tellProgress, wantsJson } from "./output.ts";
 
 const CONCURRENCY_DEFAULT = 16;
 const TIMEOUT_DEFAULT = "60s";
@@ -39,13 +37,16 @@ export const load: Command = {
   summary: "store every file below a directory",
   help: `holdfast load DIR [--prefix PREFIX]
 
-Stores every file below DIR under PREFIX and its path in DIR, with its content type. What was not
-applied is tried again, what is unknown is found out first, so it gets through a leader's death.
+Stores every file below DIR under PREFIX and its path in DIR, with its content type. Each put
+takes effect once, however often it has to be sent, so it gets through a leader's death.
 
   --prefix P         stands before each path, as it is: --prefix docs/ gives docs/a/b.txt
   --concurrency N    files on their way at a time (default ${CONCURRENCY_DEFAULT})${
     clientHelp.replace("(default 15s)", `with a file (default ${TIMEOUT_DEFAULT})`)
   }
+
+With --json: {"files","bytes","seconds","retries","failed"}, and on standard error a line for each
+file that failed, with its "path".
 
 Exit status: 0 all are stored, 2 wrong command line, else that of the first file that failed:
 5 no node could serve it, 6 its outcome is unknown, 7 it was refused or can't be read.
@@ -61,7 +62,7 @@ Exit status: 0 all are stored, 2 wrong command line, else that of the first file
     }
     const at = readFlag(args, "concurrency", concurrency, countSchema(1, 256));
     const flags = { timeout: TIMEOUT_DEFAULT, ...args.flags };
-    const progress = new Progress();
+    const progress = new Progress(args);
     const client = clientFrom({ ...args, flags }, () => progress.retries++);
     const paths = await filesBelow(directory);
     progress.start(paths.length);
@@ -87,7 +88,7 @@ interface Job {
 async function storeOne({ client, directory, prefix, progress }: Job, path: string): Promise<void> {
   try {
     const value = await readBounded(`${directory}/${path}`);
-    await client.ensure(`${prefix}${path}`, value, contentTypeOf(path));
+    await client.put(`${prefix}${path}`, value, { contentType: contentTypeOf(path) });
     progress.stored(value.length);
   } catch (error) {
     progress.failed(path, error);
@@ -142,7 +143,13 @@ class Progress {
   #total = 0;
   #since = performance.now();
   #timer: ReturnType<typeof setInterval> | null = null;
-  readonly #isTerminal = process.stderr.isTTY === true;
+  readonly #args: Arguments;
+  readonly #isTerminal: boolean;
+
+  constructor(args: Arguments) {
+    this.#args = args;
+    this.#isTerminal = process.stderr.isTTY === true && !wantsJson(args);
+  }
 
   start(total: number): void {
     this.#total = total;
@@ -159,13 +166,13 @@ class Progress {
   failed(path: string, error: unknown): void {
     this.#failures++;
     if (this.status === exit.done) this.status = statusOf(error);
-    if (this.#failures > FAILURES_SHOWN) return;
+    if (this.#failures > FAILURES_SHOWN && !wantsJson(this.#args)) return;
     const outcome = error instanceof ClientError && error.outcome === "unknown"
       ? " (its outcome is unknown)"
       : "";
-    const message = error instanceof Error ? error.message : String(error);
+    const { detail, ...fields } = problemOf(error);
     this.#clear();
-    process.stderr.write(`holdfast load: ${shown(path)}: ${shown(message)}${outcome}\n`);
+    tell(this.#args, "load", `${path}: ${String(detail)}${outcome}`, { path, ...fields });
   }
 
   async end(): Promise<void> {
@@ -173,7 +180,15 @@ class Progress {
     this.#clear();
     const seconds = ((performance.now() - this.#since) / 1000).toFixed(1);
     const failures = this.#failures === 0 ? "" : `, ${this.#failures} failed`;
-    await print(
+    await printAnswer(
+      this.#args,
+      {
+        files: this.#files,
+        bytes: this.#bytes,
+        seconds: Number(seconds),
+        retries: this.retries,
+        failed: this.#failures,
+      },
       `loaded ${this.#files} files, ${this.#bytes} bytes in ${seconds} s, ${this.retries} retries${failures}\n`,
     );
   }
@@ -182,7 +197,7 @@ class Progress {
     const done = this.#files + this.#failures;
     const counts = `${done}/${this.#total} files, ${this.#bytes} bytes, ${this.retries} retries`;
     if (!this.#isTerminal) {
-      process.stderr.write(`${counts}\n`);
+      tellProgress(this.#args, counts);
       return;
     }
     const filled = Math.round(BAR_CHARACTERS * done / Math.max(1, this.#total));

@@ -2,13 +2,14 @@
 import process from "node:process";
 import {
   ClientError,
-  createClient,
+  connect,
   isPassing,
   type MembersAnswer,
   type StatusAnswer,
 } from "../client/mod.ts";
-import { shown } from "./command.ts";
+import type { Arguments } from "./arguments.ts";
 import { leaderStatus } from "./leader-status.ts";
+import { tellProgress } from "./output.ts";
 
 const POLL_MS = 250;
 /** A leader is found within this, or the next look finds one. */
@@ -26,7 +27,7 @@ export async function untilOver(
   endpoints: readonly string[],
   deadline: number,
 ): Promise<MembersAnswer | null> {
-  const client = createClient({ endpoints, timeoutMs: LOOK_TIMEOUT_MS });
+  const client = connect({ endpoints, timeoutMs: LOOK_TIMEOUT_MS });
   for (;;) {
     const isLate = performance.now() >= deadline;
     try {
@@ -43,12 +44,14 @@ export async function untilOver(
 
 /** Tells on standard error how far a change is: a line whenever that is another than before. */
 export class Progress {
+  readonly #args: Arguments;
   readonly #endpoints: readonly string[];
   #timer: ReturnType<typeof setTimeout> | null = null;
   #isStopped = false;
   #last = "";
 
-  constructor(endpoints: readonly string[]) {
+  constructor(args: Arguments, endpoints: readonly string[]) {
+    this.#args = args;
     this.#endpoints = endpoints;
   }
 
@@ -70,7 +73,7 @@ export class Progress {
     if (this.#isStopped) return;
     const line = status === null ? "no endpoint answers" : progressLine(status);
     if (line !== null && line !== this.#last) {
-      process.stderr.write(`${shown(line)}\n`);
+      tellProgress(this.#args, line);
       this.#last = line;
     }
     this.#later(LINE_INTERVAL_MS);

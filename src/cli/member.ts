@@ -1,5 +1,4 @@
 /** `member`: who takes part, and changing it. Every request may be repeated: what is already so is no error. */
-import process from "node:process";
 import * as v from "valibot";
 import type { ChangeResult, Client, MemberAnswer, MembersAnswer } from "../client/mod.ts";
 import { memberUrlSchema } from "../config/member-url.ts";
@@ -11,18 +10,16 @@ import {
   clientFrom,
   clientHelp,
   type Command,
-  exit,
   idOperand,
   type OperandSpec,
-  print,
   readEndpoints,
   readFlag,
   readOperand,
   refusedAs,
-  shown,
 } from "./command.ts";
 import { leaderStatus } from "./leader-status.ts";
 import { Progress, untilOver } from "./member-progress.ts";
+import { exit, print, printAnswer, shown, tell, wantsJson } from "./output.ts";
 
 const WAIT_DEFAULT_MS = 60_000;
 const LOOK_TIMEOUT_MS = 3_000;
@@ -32,7 +29,7 @@ const successor: FlagSpec = { takes: "ID=URL, such as n4=http://10.0.0.4:4001" }
 const urlOperand: OperandSpec = {
   at: 2,
   name: "URL",
-  takes: "a URL without a path and not link-local, such as http://10.0.0.4:4001",
+  takes: "a URL without a query and not link-local, such as http://10.0.0.4:4001",
 };
 const wait: FlagSpec = { takes: "a duration, such as 60s, or 0" };
 
@@ -72,14 +69,15 @@ no harm.
   --with ID=URL      the successor
   --wait T           wait so long for the change to be over (default 60s; 0: don't); progress is
                      told on standard error
-  --json             print the members as JSON, and whether the change is over${clientHelp}
+${clientHelp.slice(1)}
+                     (of a change: the members, and whether it is over)
 
 Exit status: 0 done (with --wait 0: begun), 1 refused, no such member, or the newcomer didn't
 catch up and stays a learner, 2 wrong command line, 5 no node could serve it (nothing was
 changed), 6 the change goes on, or its outcome is unknown, 7 something else failed.
 `,
   syntax: {
-    flags: { learner: bare, with: successor, wait, json: bare, ...clientFlags },
+    flags: { learner: bare, with: successor, wait, ...clientFlags },
     operands: ["ACTION", "[ID]", "[URL]"],
   },
   run: (args) => {
@@ -89,7 +87,7 @@ changed), 6 the change goes on, or its outcome is unknown, 7 something else fail
       const known = Object.keys(actions).join(", ");
       throw new BadConfiguration(`member takes ${known}; got ${JSON.stringify(action)}`);
     }
-    return refusedAs("member", exit.no, () => run(args));
+    return refusedAs(args, "member", exit.no, () => run(args));
   },
 };
 
@@ -97,10 +95,7 @@ const actions: Readonly<Record<string, (args: Arguments) => Promise<number>>> = 
   list: async (args) => {
     checkUse(args, "list", { operands: 1, flags: [] });
     const answer = await clientFrom(args).members();
-    const text = args.flags["json"] === undefined
-      ? await table(answer, args)
-      : `${JSON.stringify(answer)}\n`;
-    await print(text);
+    await printAnswer(args, answer, wantsJson(args) ? "" : await table(answer, args));
     return exit.done;
   },
 
@@ -147,7 +142,7 @@ const actions: Readonly<Record<string, (args: Arguments) => Promise<number>>> = 
     if (known !== undefined) {
       return await make(args, addition({ id, url: known.url, voter: true }));
     }
-    process.stderr.write(`holdfast member: ${id} is not a member\n`);
+    tell(args, "member", `${id} is not a member`, { code: "not_found" });
     return exit.no;
   },
 };
@@ -173,11 +168,11 @@ async function make(args: Arguments, change: Change): Promise<number> {
   const client = clientFrom(args);
   const waitMs = readFlag(args, "wait", wait, waitSchema) ?? WAIT_DEFAULT_MS;
   const deadline = performance.now() + waitMs;
-  const progress = new Progress(readEndpoints(args));
+  const progress = new Progress(args, readEndpoints(args));
   if (waitMs > 0) progress.start();
   try {
     const result = await change.send(client);
-    const isJson = args.flags["json"] !== undefined;
+    const isJson = wantsJson(args);
     if (result.isOver && !isJson) {
       await print(`${shown(change.done)}\n`);
       return exit.done;
@@ -188,14 +183,16 @@ async function make(args: Arguments, change: Change): Promise<number> {
     const missing = result.isOver || answer?.change !== null ? null : change.missing(answer);
     if (isJson) await print(`${JSON.stringify({ isOver, missing, ...answer })}\n`);
     if (!isOver) {
-      process.stderr.write("holdfast member: the change goes on; `member list` shows it\n");
+      tell(args, "member", "the change goes on; `member list` shows it", {
+        code: "change_in_progress",
+      });
       return waitMs === 0 ? exit.done : exit.unknown;
     }
     if (missing === null) {
       if (!isJson) await print(`${shown(change.done)}\n`);
       return exit.done;
     }
-    process.stderr.write(`holdfast member: ${shown(missing)}\n`);
+    tell(args, "member", missing, { code: "not_ready" });
     return exit.no;
   } finally {
     progress.stop();

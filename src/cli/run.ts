@@ -2,23 +2,35 @@
 import { BadConfiguration } from "../errors.ts";
 import { parseArguments } from "./arguments.ts";
 import { cluster } from "./cluster.ts";
-import { type Command, exit, print } from "./command.ts";
+import { type Command, statusOf } from "./command.ts";
 import { demo } from "./demo.ts";
-import { del, get, list, put } from "./kv.ts";
+import { get, list } from "./kv-read.ts";
+import { add, del, put } from "./kv-write.ts";
 import { leader } from "./leader.ts";
+import { lease } from "./lease.ts";
 import { load } from "./load.ts";
+import { lock } from "./lock.ts";
 import { member } from "./member.ts";
 import { runNode } from "./node.ts";
+import { exit, jsonFlag, print, printAnswer, tellError } from "./output.ts";
 import { status } from "./status.ts";
+import { batch, txn } from "./txn.ts";
+import { watch } from "./watch.ts";
 
 /** Every command but `node` and `help`. */
 export const commands: Readonly<Record<string, Command>> = {
   cluster,
   demo,
   put,
+  add,
   get,
   del,
   list,
+  watch,
+  txn,
+  batch,
+  lease,
+  lock,
   load,
   status,
   member,
@@ -57,9 +69,24 @@ export async function run(argv: readonly string[]): Promise<number> {
   return exit.done;
 }
 
-async function help([name]: readonly string[]): Promise<number> {
+/** Runs a command line and says what went wrong with it. Resolves with the exit status. */
+export async function runAndTell(argv: readonly string[]): Promise<number> {
+  try {
+    return await run(argv);
+  } catch (error) {
+    tellError(argv, error);
+    return statusOf(error);
+  }
+}
+
+async function help(argv: readonly string[]): Promise<number> {
+  const args = parseArguments(argv, { flags: { json: jsonFlag }, operands: ["[COMMAND]"] });
+  const [name] = args.operands;
   if (name === "node") return await runNode(["--help"]);
   const command = name !== undefined && Object.hasOwn(commands, name) ? commands[name] : undefined;
-  await print(command?.help ?? overview);
+  const document = command === undefined
+    ? { commands: summaries.map(([name, summary]) => ({ name, summary })) }
+    : { name, summary: command.summary, help: command.help };
+  await printAnswer(args, document, command?.help ?? overview);
   return name === undefined || command !== undefined ? exit.done : exit.usage;
 }

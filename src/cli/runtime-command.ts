@@ -7,6 +7,8 @@ import { BadConfiguration } from "../errors.ts";
 import { type RuntimeName, thisRuntime } from "./node.ts";
 
 const root = new URL("../../", import.meta.url);
+/** Of the sources, or of what is published. */
+const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
 
 const permissions = ["--allow-net", "--allow-read", "--allow-write", "--allow-env"];
 
@@ -19,7 +21,7 @@ const advice: Readonly<Record<RuntimeName, string>> = {
 
 /** Binary and arguments that run a node, up to its flags. @throws {BadConfiguration} where it is not installed. */
 export function commandOf(name: RuntimeName): readonly string[] {
-  const script = fileURLToPath(new URL(`runtimes/${name}.ts`, root));
+  const script = fileURLToPath(new URL(`runtimes/${name}.${extension}`, root));
   const binary = name === thisRuntime ? process.execPath : find(name);
   return name === "deno" ? [binary, "run", ...permissions, script] : [binary, script];
 }

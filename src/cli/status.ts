@@ -1,17 +1,8 @@
 /** `status`: the cluster as each of its nodes sees it. */
-import { ClientError, createClient, type StatusAnswer } from "../client/mod.ts";
-import {
-  clientFlags,
-  clientHelp,
-  type Command,
-  exit,
-  print,
-  readEndpoints,
-  readTimeout,
-  shown,
-} from "./command.ts";
-
+import { ClientError, connect, type StatusAnswer } from "../client/mod.ts";
+import { clientFlags, clientHelp, type Command, readEndpoints, readTimeout } from "./command.ts";
 import { changeLine } from "./member.ts";
+import { exit, printAnswer, shown } from "./output.ts";
 
 type Seen =
   | { readonly url: string; readonly status: StatusAnswer }
@@ -25,22 +16,22 @@ export const status: Command = {
 Asks the endpoints, and the members that they name, and prints a line for each; and one about a
 change of members that is under way.
 
-  --json             print what each node answered, as one JSON array${clientHelp}
+With --json: an array with what each node answered.
+${clientHelp}
 
 Exit status: 0 a majority of the members answered and agrees on a leader, 2 wrong command line, 5 otherwise.
 `,
-  syntax: { flags: { json: { takes: "", bare: true }, ...clientFlags }, operands: [] },
+  syntax: { flags: clientFlags, operands: [] },
   run: async (args) => {
     const seen = await lookAround(readEndpoints(args), readTimeout(args, 3_000));
-    const text = args.flags["json"] === undefined ? table(seen) : `${JSON.stringify(seen)}\n`;
-    await print(text);
+    await printAnswer(args, seen, table(seen));
     return isWell(seen) ? exit.done : exit.unavailable;
   },
 };
 
 /** Asks all at once, then those that they name beside. */
 async function lookAround(endpoints: readonly string[], timeoutMs: number): Promise<Seen[]> {
-  const client = createClient({ endpoints, timeoutMs });
+  const client = connect({ endpoints, timeoutMs });
   const look = async (url: string): Promise<Seen> => {
     try {
       return { url, status: await client.status(url) };

@@ -1,12 +1,13 @@
-/** Answers, checked to be what they have to be; and queries, put together. */
+/** Answers, checked to be what they have to be; and requests' parts. */
 import * as v from "valibot";
 import { jsonType } from "../http/wire.ts";
+import type { Answer, Request } from "./attempt.ts";
 import { ClientError } from "./error.ts";
-import type { Answer } from "./session.ts";
 
 /** @throws {ClientError} an answer that no Holdfast node gives. */
-export function bad(answer: Answer, outcome: "unknown" | null, what: string): never {
+export function bad(answer: Answer, kind: "read" | "write", what: string): never {
   const { status, endpoint } = answer;
+  const outcome = kind === "read" ? null : "unknown";
   throw new ClientError(`${endpoint} gave ${what}`, { code: "bad_answer", status, outcome });
 }
 
@@ -24,11 +25,13 @@ export function decode<T>(
   }
   const result = v.safeParse(shape, value);
   if (result.success) return result.output;
-  return bad(
-    answer,
-    kind === "read" ? null : "unknown",
-    `an answer that is not the ${jsonType} expected`,
-  );
+  return bad(answer, kind, `an answer that is not the ${jsonType} expected`);
+}
+
+/** A document, as a request's body. */
+export function jsonBody(document: object): Required<Pick<Request, "headers" | "body">> {
+  const body = new TextEncoder().encode(JSON.stringify(document));
+  return { headers: { "content-type": jsonType }, body };
 }
 
 /** `parameters` hold values that are percent-encoded already. */

@@ -1,4 +1,4 @@
-/** What a request may end in, other than its answer. */
+/** What a call may end in, other than its answer. */
 import type { Outcome, ProblemCode } from "../http/wire.ts";
 
 /** `code` of a {@link ClientError}: the server's, or one of this side's own. */
@@ -9,9 +9,21 @@ export type ClientErrorCode =
   /** The connection broke, or no answer came in time. */
   | "no_answer"
   /** The answer is not one that a Holdfast node gives. */
-  | "bad_answer";
+  | "bad_answer"
+  /** The caller's `AbortSignal`, whose reason is the `cause`. */
+  | "aborted";
 
-/** A request that was not answered with success. */
+/** What is known of a failure. */
+export interface ClientErrorFields {
+  readonly code: ClientErrorCode;
+  readonly status: number | null;
+  readonly outcome: Outcome | null;
+  readonly revision?: number | null;
+  readonly oldest?: number | null;
+  readonly cause?: unknown;
+}
+
+/** A call that was not answered with success. */
 export class ClientError extends Error {
   override readonly name = "ClientError";
   readonly code: ClientErrorCode;
@@ -21,19 +33,16 @@ export class ClientError extends Error {
   readonly outcome: Outcome | null;
   /** The key's revision where a condition failed; 0 where the key is absent. */
   readonly revision: number | null;
+  /** With `compacted`: the oldest revision that can still be read, and watched from. */
+  readonly oldest: number | null;
 
-  constructor(message: string, fields: {
-    readonly code: ClientErrorCode;
-    readonly status: number | null;
-    readonly outcome: Outcome | null;
-    readonly revision?: number | null;
-    readonly cause?: unknown;
-  }) {
+  constructor(message: string, fields: ClientErrorFields) {
     super(message, { cause: fields.cause });
     this.code = fields.code;
     this.status = fields.status;
     this.outcome = fields.outcome;
     this.revision = fields.revision ?? null;
+    this.oldest = fields.oldest ?? null;
   }
 }
 

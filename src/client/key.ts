@@ -1,8 +1,17 @@
-/** Keys in URLs and in listings. */
-import type { ItemAnswer } from "../http/wire.ts";
+/** Keys, in URLs and in documents. */
+import type { KeyFields, RangeFields } from "../http/wire.ts";
+import { toBase64, toBytes, toText } from "./bytes.ts";
 
 /** A key: text stands for its UTF-8 bytes. */
 export type Key = string | Uint8Array;
+
+/** A range of keys; all of them where nothing is said. `prefix` does not go with the others. */
+export interface KeyRange {
+  readonly prefix?: Key;
+  readonly start?: Key;
+  /** The first key behind the range. */
+  readonly end?: Key;
+}
 
 const unreserved = /[A-Za-z0-9._~!$&'()*,;=:@-]/;
 
@@ -17,44 +26,48 @@ function encodeBytes(bytes: Uint8Array, kept: RegExp): string {
   return text;
 }
 
-function bytesOf(key: Key): Uint8Array {
-  if (typeof key !== "string") return key;
-  if (!key.isWellFormed()) throw new TypeError("a key of text must not hold half a surrogate pair");
-  return new TextEncoder().encode(key);
-}
-
 /**
- * The path of a key. Slashes stand as they are, unless a segment is `.` or `..`, which `fetch` would resolve.
- * @throws {TypeError} for the empty key, and for `.` and `..`, which no URL that `fetch` takes can spell.
+ * The path of a key, or null for `.` and `..`, which no URL that `fetch` takes can spell. Slashes stand as they are,
+ * unless a segment is `.` or `..`, which `fetch` would resolve.
+ * @throws {TypeError} for the empty key.
  */
-export function keyPath(key: Key): string {
-  const path = encodeBytes(bytesOf(key), /[A-Za-z0-9._~!$&'()*,;=:@/-]/);
+export function keyPath(key: Key): string | null {
+  const path = typeof key === "string" && /^[A-Za-z0-9._~:@/-]+$/.test(key)
+    ? key
+    : encodeBytes(toBytes(key), /[A-Za-z0-9._~!$&'()*,;=:@/-]/);
   if (path === "") throw new TypeError("a key has at least one byte");
-  if (path === "." || path === "..") throw new TypeError(`no URL can name the key ${path}`);
-  const hasDots = path.split("/").some((segment) => segment === "." || segment === "..");
+  if (path === "." || path === "..") return null;
+  const hasDots = /(?:^|\/)\.\.?(?:\/|$)/.test(path);
   return `/v1/kv/${hasDots ? path.replaceAll("/", "%2F") : path}`;
 }
 
 /** A key, or the beginning of one, as a query's value. */
 export function keyParameter(key: Key): string {
-  return encodeBytes(bytesOf(key), unreserved).replaceAll("&", "%26").replaceAll("+", "%2B");
+  return encodeBytes(toBytes(key), unreserved).replaceAll("&", "%26").replaceAll("+", "%2B");
 }
 
-function fromBase64(text: string): Uint8Array {
-  return Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
-}
-
-/** The key and the value of a listing's item, as they were put. Throws where base64 is not. */
-export function itemBytes(item: ItemAnswer): { readonly key: Key; readonly value: Uint8Array } {
-  const { value = "" } = item;
+/** A range, as a query has it. */
+export function rangeParameters({ prefix, start, end }: KeyRange): Record<string, string> {
   return {
-    key: typeof item.key === "string" && item.keyEncoding === "base64"
-      ? fromBase64(item.key)
-      : item.key,
-    value: typeof value !== "string"
-      ? value
-      : item.encoding === "base64"
-      ? fromBase64(value)
-      : new TextEncoder().encode(value),
+    ...(prefix === undefined ? {} : { prefix: keyParameter(prefix) }),
+    ...(start === undefined ? {} : { start: keyParameter(start) }),
+    ...(end === undefined ? {} : { end: keyParameter(end) }),
   };
+}
+
+/** A key, as a document has it. */
+export function keyFields(key: Key): KeyFields {
+  if (key.length === 0) throw new TypeError("a key has at least one byte");
+  const text = toText(key);
+  return text === null ? { key: toBase64(toBytes(key)), keyEncoding: "base64" } : { key: text };
+}
+
+/** A range, as a document has it. */
+export function rangeFields(range: KeyRange): RangeFields {
+  const bounds = Object.entries({ prefix: range.prefix, start: range.start, end: range.end })
+    .flatMap(([name, key]) => (key === undefined ? [] : [[name, key] as const]));
+  const texts = bounds.map(([name, key]) => [name, toText(key)] as const);
+  if (texts.every(([, text]) => text !== null)) return Object.fromEntries(texts) as RangeFields;
+  const coded = bounds.map(([name, key]) => [name, toBase64(toBytes(key))] as const);
+  return { ...Object.fromEntries(coded), keyEncoding: "base64" };
 }

@@ -1,15 +1,16 @@
 /** Who takes part, and who leads: requests that may all be repeated, because what is already so stays so. */
 import {
   AddMemberAnswer,
-  jsonType,
   LeaderAnswer,
   MembersAnswer,
   type MemberSeat,
   RemoveMemberAnswer,
 } from "../http/wire.ts";
-import { decode } from "./answer.ts";
+import { decode, jsonBody } from "./answer.ts";
+import type { Answer } from "./attempt.ts";
 import type { ClientErrorCode } from "./error.ts";
-import type { Answer, Call, Session } from "./session.ts";
+import type { CallOptions } from "./options.ts";
+import type { Call, Session } from "./session.ts";
 
 /** Whom to take in. */
 export interface NewMember {
@@ -55,9 +56,9 @@ const transferEnds: ReadonlySet<ClientErrorCode> = new Set(["not_ready"]);
 export async function addMember(
   session: Session,
   member: NewMember,
-  timeoutMs: number,
+  options: CallOptions,
 ): Promise<AddMemberResult> {
-  const answer = await session.send(change("POST", "/v1/members", member, timeoutMs));
+  const answer = await session.send(change("POST", "/v1/members", member, options));
   return { ...decode(AddMemberAnswer, answer, "write"), ...resultOf(answer) };
 }
 
@@ -65,20 +66,20 @@ export async function addMember(
 export async function removeMember(
   session: Session,
   id: string,
-  timeoutMs: number,
+  options: CallOptions,
 ): Promise<ChangeResult> {
   const target = `/v1/members/${encodeURIComponent(id)}`;
-  return resultOf(await session.send(change("DELETE", target, null, timeoutMs)));
+  return resultOf(await session.send(change("DELETE", target, null, options)));
 }
 
 /** See `Client.setMembers`. */
 export async function setMembers(
   session: Session,
   { voters, learners = [] }: MemberSet,
-  timeoutMs: number,
+  options: CallOptions,
 ): Promise<SetMembersResult> {
   const answer = await session.send(
-    change("PUT", "/v1/members", { voters, learners }, timeoutMs),
+    change("PUT", "/v1/members", { voters, learners }, options),
   );
   const { members, change: end } = decode(MembersAnswer, answer, "write");
   return { members, change: end, ...resultOf(answer) };
@@ -88,9 +89,9 @@ export async function setMembers(
 export async function transferLeadership(
   session: Session,
   id: string | null,
-  timeoutMs: number,
+  options: CallOptions,
 ): Promise<string> {
-  const call = change("PUT", "/v1/leader", { id }, timeoutMs);
+  const call = change("PUT", "/v1/leader", { id }, options);
   // Without a name each request may well find another one.
   const kind = id === null ? "write" : call.kind;
   const answer = await session.send({ ...call, kind, final: transferEnds });
@@ -101,12 +102,10 @@ function change(
   method: Call["method"],
   target: string,
   body: object | null,
-  timeoutMs: number,
+  { signal }: CallOptions,
 ): Call {
-  const call = { method, target, kind: "idempotentWrite", timeoutMs } as const;
-  if (body === null) return call;
-  const bytes = new TextEncoder().encode(JSON.stringify(body));
-  return { ...call, headers: { "content-type": jsonType }, body: bytes };
+  const call = { method, target, kind: "idempotentWrite", signal } as const;
+  return body === null ? call : { ...call, ...jsonBody(body) };
 }
 
 function resultOf(answer: Answer): ChangeResult {

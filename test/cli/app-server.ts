@@ -6,8 +6,6 @@ import type { Fixture } from "../http/fixture.ts";
 
 export interface AppServer {
   url: string;
-  /** Told of every path that was answered. */
-  onAnswered: (path: string) => void;
   close(): Promise<void>;
 }
 
@@ -20,7 +18,6 @@ export async function serveApp({ app }: Fixture): Promise<AppServer> {
   });
   const served: AppServer = {
     url: "",
-    onAnswered: () => {},
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());
@@ -39,7 +36,6 @@ export async function serveApp({ app }: Fixture): Promise<AppServer> {
     const answered = await app.request(`http://localhost${url}`, init);
     response.writeHead(answered.status, Object.fromEntries(answered.headers));
     response.end(new Uint8Array(await answered.arrayBuffer()));
-    served.onAnswered(url.split("?")[0] ?? "");
   };
   server.listen(0, "127.0.0.1");
   await once(server, "listening");

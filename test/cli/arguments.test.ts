@@ -27,6 +27,7 @@ describe("a command line", () => {
     assert.deepEqual(parseArguments(["k", "--id", "n2", "--lease-reads", "--json", "v"], syntax), {
       flags: { id: "n2", leaseReads: "on", json: "on" },
       operands: ["k", "v"],
+      rest: [],
       help: false,
     });
     assert.deepEqual(parseArguments(["--id=-x", "k"], syntax).flags, { id: "-x" });
@@ -42,9 +43,32 @@ describe("a command line", () => {
     assert.deepEqual(parseArguments(["--lease-reads", "k"], syntax).operands, ["k"]);
   });
 
+  it("takes a negative number as a value or an operand", () => {
+    assert.deepEqual(parseArguments(["k", "-12", "--id", "-3"], syntax), {
+      flags: { id: "-3" },
+      operands: ["k", "-12"],
+      rest: [],
+      help: false,
+    });
+    assert.match(refusal("k", "-1x"), /^-1 is not a flag/);
+  });
+
   it("takes what follows -- and a lone - as operands", () => {
     assert.deepEqual(parseArguments(["--", "--id", "-"], syntax).operands, ["--id", "-"]);
     assert.deepEqual(parseArguments(["k", "-"], syntax).operands, ["k", "-"]);
+  });
+
+  it("leaves what follows -- alone where that is another's command line", () => {
+    const running: Syntax = { ...syntax, operands: ["NAME"], rest: "COMMAND" };
+    const { operands, rest, flags } = parseArguments(
+      ["n", "--json", "--", "a", "--", "-x"],
+      running,
+    );
+    assert.deepEqual([operands, rest, flags], [["n"], ["a", "--", "-x"], { json: "on" }]);
+    assert.equal(parseArguments(["n", "--", "a", "--help"], running).help, false);
+    for (const argv of [["n"], ["n", "--"]]) {
+      assert.throws(() => parseArguments(argv, running), /COMMAND is missing, behind --/);
+    }
   });
 
   it("names what it does not know or misses", () => {

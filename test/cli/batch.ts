@@ -1,7 +1,6 @@
 /** Runs command lines one after the other, as `src/cli/main.ts` runs one, and prints what became of each as JSON. */
 import process from "node:process";
-import { statusOf } from "../../src/cli/command.ts";
-import { run } from "../../src/cli/run.ts";
+import { runAndTell } from "../../src/cli/run.ts";
 
 const outputs = { stdout: "", stderr: "" };
 const print = process.stdout.write.bind(process.stdout);
@@ -18,13 +17,7 @@ const lines: unknown = JSON.parse(process.argv[2] ?? "[]");
 const ended = [];
 for (const line of Array.isArray(lines) ? lines : []) {
   outputs.stdout = outputs.stderr = "";
-  let status: number;
-  try {
-    status = await run(line);
-  } catch (error) {
-    outputs.stderr += `holdfast: ${error instanceof Error ? error.message : String(error)}\n`;
-    status = statusOf(error);
-  }
+  const status = await runAndTell(line);
   ended.push({ status, ...outputs });
 }
 print(JSON.stringify(ended), () => process.exit(0));

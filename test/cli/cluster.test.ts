@@ -3,28 +3,9 @@ import { once } from "node:events";
 import { mkdir, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { describe, it } from "node:test";
-import { createClient } from "../../src/client/mod.ts";
-import { freePort, startCli, temporaryDirectory } from "./processes.ts";
-
-/** A port that is followed by free ones, as far as one can know. */
-async function freePorts(count: number): Promise<number> {
-  for (;;) {
-    const first = await freePort();
-    if (first + count > 65_536) continue;
-    const taken = await Promise.all(
-      Array.from({ length: count }, async (_, index) => {
-        const server = createServer();
-        const listening = once(server, "listening").then(() => false, () => true);
-        server.once("error", () => {});
-        server.listen(first + index, "127.0.0.1");
-        const isTaken = await listening;
-        await new Promise((resolve) => server.close(resolve));
-        return isTaken;
-      }),
-    );
-    if (!taken.includes(true)) return first;
-  }
-}
+import { connect } from "../../src/client/mod.ts";
+import { freePorts } from "./free-ports.ts";
+import { startCli, temporaryDirectory } from "./processes.ts";
 
 describe("cluster", { timeout: 120_000 }, () => {
   it("starts three nodes, stops them cleanly, and finds their data again", async () => {
@@ -32,14 +13,14 @@ describe("cluster", { timeout: 120_000 }, () => {
     const port = await freePorts(3);
     const endpoints = [0, 1, 2].map((index) => `http://127.0.0.1:${port + index}`);
     const flags = ["--base-port", String(port), "--data", path];
-    const client = createClient({ endpoints });
+    const client = connect({ endpoints });
     for (const start of ["first", "second"]) {
       const cluster = startCli(["cluster", ...flags]);
       await cluster.line(/is leader in term/);
       await cluster.line(/curl -X PUT/);
       if (start === "first") await client.put("k", "v");
       for (const endpoint of endpoints) {
-        assert.equal((await createClient({ endpoints: [endpoint] }).get("k"))?.revision, 1);
+        assert.equal((await connect({ endpoints: [endpoint] }).get("k"))?.revision, 1);
       }
       cluster.kill("SIGINT");
       const { status, stdout } = await cluster.ended;

@@ -3,7 +3,7 @@ import { mkdir, readdir, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import process from "node:process";
 import { after, before, describe, it } from "node:test";
-import { createClient } from "../../src/client/mod.ts";
+import { connect } from "../../src/client/mod.ts";
 import { thisRuntime } from "../../src/cli/node.ts";
 import { freePort, startNode, temporaryDirectory } from "./processes.ts";
 
@@ -39,7 +39,7 @@ describe("a node's process", { timeout: 120_000 }, () => {
   it("says in one line that it serves, stops at a signal with 0, and finds its data again", async () => {
     const port = await freePort();
     const flags = ["--listen", `127.0.0.1:${port}`, "--data", `${directory}/n1`];
-    const client = createClient({ endpoints: [`http://127.0.0.1:${port}`] });
+    const client = connect({ endpoints: [`http://127.0.0.1:${port}`] });
     const version = process.versions[thisRuntime];
     for (const signal of ["SIGTERM", "SIGINT"] as const) {
       const node = startNode(flags);
@@ -121,7 +121,7 @@ describe("a node's process", { timeout: 120_000 }, () => {
     };
     const node = startNode([], env);
     assert.match(await node.line(/./), /^holdfast solo listening/);
-    const client = createClient({ endpoints: [`http://127.0.0.1:${port}`] });
+    const client = connect({ endpoints: [`http://127.0.0.1:${port}`] });
     await client.put("k", "1234");
     await assert.rejects(client.put("k", "12345"), { code: "too_large" });
     node.kill("SIGTERM");

@@ -17,10 +17,13 @@ const batch = fileURLToPath(new URL("batch.ts", import.meta.url));
 
 /** A process and what it has said so far. */
 export interface Running {
+  /** Of one that has ended nothing is asked. */
   kill(signal: NodeJS.Signals): void;
   readonly ended: Promise<Ended>;
   /** Resolves when standard output holds a whole line that matches; rejects where the process ends before. */
   line(pattern: RegExp): Promise<string>;
+  /** The same of standard error. */
+  errorLine(pattern: RegExp): Promise<string>;
 }
 
 export interface Ended {
@@ -32,24 +35,25 @@ export interface Ended {
 function run(command: readonly string[], input: string, env: Record<string, string>): Running {
   const [binary = "", ...args] = command;
   const child = spawn(binary, args, { cwd: root, env: { ...process.env, ...env } });
-  let stdout = "";
-  let stderr = "";
-  let onData = (): void => {};
-  child.stdout.on("data", (chunk) => {
-    stdout += chunk;
-    onData();
-  });
-  child.stderr.on("data", (chunk) => stderr += chunk);
+  const said = { stdout: "", stderr: "" };
+  const listeners = new Set<() => void>();
+  for (const name of ["stdout", "stderr"] as const) {
+    child[name].on("data", (chunk) => {
+      said[name] += chunk;
+      for (const listener of listeners) listener();
+    });
+  }
   child.stdin.end(input);
-  const ended = once(child, "close").then(([status]) => ({ status, stdout, stderr }));
-  const line = async (pattern: RegExp): Promise<string> => {
-    const found = () => stdout.split("\n").slice(0, -1).find((each) => pattern.test(each));
+  const ended = once(child, "close").then(([status]) => ({ status, ...said }));
+  const lineOf = async (name: keyof typeof said, pattern: RegExp): Promise<string> => {
+    const found = () => said[name].split("\n").slice(0, -1).find((each) => pattern.test(each));
     const seen = new Promise<string>((resolve) => {
-      onData = () => {
+      const listener = (): void => {
         const each = found();
         if (each !== undefined) resolve(each);
       };
-      onData();
+      listeners.add(listener);
+      listener();
     });
     const early = ended.then((end) => {
       throw new Error(`ended with ${end.status} before ${pattern}: ${end.stderr}`);
@@ -58,9 +62,15 @@ function run(command: readonly string[], input: string, env: Record<string, stri
   };
   // Not `child.kill`: after it Deno says of every end that the signal was the reason.
   const kill = (signal: NodeJS.Signals): void => {
-    if (child.pid !== undefined) process.kill(child.pid, signal);
+    const isAlive = child.exitCode === null && child.signalCode === null;
+    if (child.pid !== undefined && isAlive) process.kill(child.pid, signal);
   };
-  return { kill, ended, line };
+  return {
+    kill,
+    ended,
+    line: (pattern) => lineOf("stdout", pattern),
+    errorLine: (pattern) => lineOf("stderr", pattern),
+  };
 }
 
 /** Starts a node. */

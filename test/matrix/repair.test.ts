@@ -105,7 +105,7 @@ describe("a member whose disk has decayed (mixed)", () => {
   });
 
   it("is repaired from a flipped bit in its snapshot, whose log is gone, and votes then", async () => {
-    const flags = ["--snapshot-entries", "20", "--trailing-entries", "0"];
+    const flags = ["--snapshot-entries", "20", "--trailing-entries", "0", "--history-bytes", "0"];
     await using cluster = await Cluster.start(["bun", "deno", "node"], flags);
     const { http } = cluster;
     const leader = await cluster.leader();

@@ -1,5 +1,6 @@
 /** A `fetch` that answers from a script and keeps what it was asked. */
-import type { ClientFetch } from "../../src/client/mod.ts";
+import assert from "node:assert/strict";
+import { ClientError, type ClientFetch } from "../../src/client/mod.ts";
 
 /** What was asked. */
 export interface Asked {
@@ -12,7 +13,10 @@ export interface Asked {
 /** One answer of the script: a response, or an error to throw. */
 export type Step = (asked: Asked) => Response | Error;
 
-/** Answers the first request by the first step, and so on; the last one answers all that follow. */
+/**
+ * Answers the first request by the first step, and so on; the last one answers all that follow. Who asks for a node's
+ * status finds nobody, and is not counted: a client does it by itself.
+ */
 export function scripted(...steps: Step[]): { fetch: ClientFetch; asked: Asked[] } {
   const asked: Asked[] = [];
   const fetch: ClientFetch = async (url, init) => {
@@ -22,6 +26,7 @@ export function scripted(...steps: Step[]): { fetch: ClientFetch; asked: Asked[]
       headers: new Headers(init.headers),
       body: init.body instanceof Uint8Array ? new TextDecoder().decode(init.body) : "",
     };
+    if (url.endsWith("/v1/status")) throw new Error("nobody");
     const step = steps[Math.min(asked.length, steps.length - 1)];
     asked.push(request);
     await Promise.resolve();
@@ -53,15 +58,11 @@ export function value(text: string, revision: number, type = "text/plain"): Step
 export function problem(
   status: number,
   code: string,
-  more: { readonly outcome?: string; readonly etag?: string } = {},
+  more: { readonly outcome?: string; readonly etag?: string; readonly oldest?: number } = {},
 ): Step {
-  const { etag, outcome } = more;
+  const { etag, ...members } = more;
   const document = { type: "about:blank", title: code, status, detail: `it is ${code}`, code };
-  return answer(
-    status,
-    outcome === undefined ? document : { ...document, outcome },
-    etag === undefined ? {} : { etag },
-  );
+  return answer(status, { ...document, ...members }, etag === undefined ? {} : { etag });
 }
 
 /** No connection came about. */
@@ -75,3 +76,10 @@ export const reset: Step = () =>
   Object.assign(new TypeError("fetch failed"), {
     cause: Object.assign(new Error("read ECONNRESET"), { code: "ECONNRESET" }),
   });
+
+/** What a call fails with. */
+export async function failure(doing: Promise<unknown>): Promise<ClientError> {
+  const error = await doing.then(() => null, (reason: unknown) => reason);
+  assert.ok(error instanceof ClientError, `no ClientError: ${String(error)}`);
+  return error;
+}

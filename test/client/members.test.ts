@@ -1,7 +1,16 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { type Client, ClientError, createClient } from "../../src/client/mod.ts";
-import { answer, type Asked, problem, refused, reset, scripted, type Step } from "./fake-fetch.ts";
+import { type Client, connect } from "../../src/client/mod.ts";
+import {
+  answer,
+  type Asked,
+  failure,
+  problem,
+  refused,
+  reset,
+  scripted,
+  type Step,
+} from "./fake-fetch.ts";
 
 const n4 = { id: "n4", url: "http://127.0.0.1:4004" };
 const member = { id: "n1", url: "http://127.0.0.1:4001", voter: true, match: 9, lagMs: 0 };
@@ -13,13 +22,7 @@ const running = problem(409, "change_in_progress", { outcome: "not_applied" });
 function clientOf(...steps: Step[]): { client: Client; asked: Asked[] } {
   const { fetch, asked } = scripted(...steps);
   const endpoints = ["http://a", "http://b"];
-  return { client: createClient({ endpoints, fetch, timeoutMs: 2_000 }), asked };
-}
-
-async function failure(doing: Promise<unknown>): Promise<ClientError> {
-  const error = await doing.then(() => null, (reason: unknown) => reason);
-  assert.ok(error instanceof ClientError, `no ClientError: ${String(error)}`);
-  return error;
+  return { client: connect({ endpoints, fetch, timeoutMs: 2_000 }), asked };
 }
 
 const said = ({ method, url, body }: Asked): string => `${method} ${url.slice(8)} ${body}`.trim();
