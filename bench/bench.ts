@@ -5,7 +5,7 @@ import type { H2load } from "./h2load.ts";
 import { Holdfast } from "./holdfast.ts";
 import type { Options } from "./options.ts";
 import type { Verdict } from "./targets.ts";
-import type { Driver } from "./workload.ts";
+import type { Driver } from "./bulk.ts";
 
 /** One table, for people and for machines. */
 export interface Section {

@@ -1,9 +1,10 @@
 /** The subject: a cluster of this project's nodes on loopback, file storage, synced, default settings. */
 import { Cluster, eventually } from "../test/matrix/harness/cluster.ts";
 import type { RuntimeName } from "../test/matrix/harness/node-process.ts";
+import { type BulkWork, documentOf, type Driver, pathOf, putsIn, requestsIn } from "./bulk.ts";
 import { requestBytes, runLoad } from "./load.ts";
 import { forget, type KeySpace, remember, type Replicated } from "./system.ts";
-import { type Driver, keyOf, type Measured, nextStamp, valueOf, type Work } from "./workload.ts";
+import { keyOf, type Measured, nextStamp, valueOf, type Work } from "./workload.ts";
 import { Written, wroteOf } from "./written.ts";
 
 const FILL_CONNECTIONS = 128;
@@ -64,6 +65,17 @@ export class Holdfast implements Replicated {
     return measured;
   }
 
+  /** Measures requests of many puts, and remembers these. */
+  async measureBulk(work: BulkWork): Promise<Measured> {
+    const { url } = this.cluster.node(await this.leader());
+    await checkBulk(this.cluster.http, url, work);
+    const measured = await this.#drive(url, work);
+    const requests = requestsIn(work);
+    const type = wroteOf(requests, measured).type === "all" ? "all" : "some";
+    this.written.add({ ...work, wrote: { type, keys: requests * putsIn[work.method] } });
+    return measured;
+  }
+
   async fill({ from = 0, keys, valueBytes }: KeySpace): Promise<void> {
     const stamp = nextStamp();
     const { url } = this.cluster.node(await this.leader());
@@ -103,6 +115,20 @@ export class Holdfast implements Replicated {
   async [Symbol.asyncDispose](): Promise<void> {
     forget(this);
     await this.cluster[Symbol.asyncDispose]();
+  }
+}
+
+/** Drivers see no further than an answer's status: the first one is looked at. */
+async function checkBulk(http: Cluster["http"], url: string, work: BulkWork): Promise<void> {
+  const { status, text } = await http.request(`${url}${pathOf[work.method]}`, {
+    method: "POST",
+    body: JSON.stringify(documentOf(work, 0)),
+    headers: { "content-type": "application/json" },
+  });
+  const answer = text();
+  const done = answer.match(/"version":/g)?.length ?? 0;
+  if (status !== 200 || done !== putsIn[work.method]) {
+    throw new Error(`a ${work.method} was answered ${status} ${answer.slice(0, 400)}`);
   }
 }
 

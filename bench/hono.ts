@@ -9,7 +9,8 @@ import {
 } from "../test/matrix/harness/node-process.ts";
 import { fillOverHttp, readOverHttp } from "./holdfast.ts";
 import { forget, type KeySpace, remember, type System } from "./system.ts";
-import { type Driver, type Measured, nextStamp, type Work } from "./workload.ts";
+import type { Driver } from "./bulk.ts";
+import { type Measured, nextStamp, type Work } from "./workload.ts";
 import { Written, wroteOf } from "./written.ts";
 
 export class BareHono implements System {

@@ -1,12 +1,16 @@
 /** Runs the load generator in a process of its own: one {@link Work} and its URL as JSON in, one {@link Measured} out. */
 import process from "node:process";
 import { requestBytes, runLoad } from "./load.ts";
+import { bulkRequests, type BulkWork, isBulk } from "./bulk.ts";
 import { keyOf, type Measured, quantile, valueOf, type Work } from "./workload.ts";
 
-const { url, method, keys, stamp, valueBytes, outstanding, seconds: secondsMax } = JSON.parse(
-  process.argv[2] ?? "",
-) as Work & { readonly url: string };
+const task = JSON.parse(process.argv[2] ?? "") as (Work | BulkWork) & { readonly url: string };
+const { url, method, stamp, valueBytes, outstanding, seconds: secondsMax } = task;
+const made = isBulk(task) ? bulkRequests(task, url) : null;
+const keys = made?.length ?? task.keys;
 const requestOf = (n: number): Uint8Array => {
+  const bulk = made?.[n];
+  if (bulk !== undefined) return bulk;
   const path = `/v1/kv/${keyOf(n)}`;
   return method === "GET"
     ? requestBytes("GET", url, path)

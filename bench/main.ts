@@ -8,10 +8,12 @@ import { growth } from "./growth.ts";
 import { h2loadIn } from "./h2load.ts";
 import { BadUsage, help, type Options, readOptions } from "./options.ts";
 import { isInstalled, missing } from "./programs.ts";
+import { bulk } from "./rows/bulk.ts";
 import { disk } from "./rows/disk.ts";
 import { failover } from "./rows/failover.ts";
 import { large } from "./rows/large.ts";
 import { throughput } from "./rows/throughput.ts";
+import { watch } from "./rows/watch.ts";
 import { endAll } from "./system.ts";
 import { table } from "./table.ts";
 import { verdictTable } from "./targets.ts";
@@ -68,6 +70,8 @@ async function sectionsOf(bench: Bench): Promise<Section[]> {
   const wants = (...names: readonly string[]): boolean => rows.some((row) => names.includes(row));
   return [
     ...(wants("put", "get") ? [await throughput(bench)] : []),
+    ...(wants("batch", "transaction") ? [await bulk(bench)] : []),
+    ...(wants("watch") ? [await watch(bench)] : []),
     ...(wants("failover") ? [await failover(bench)] : []),
     ...(wants("disk") ? [await disk(bench)] : []),
     ...(wants("memory", "restart", "snapshot") ? await large(bench) : []),

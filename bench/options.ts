@@ -6,6 +6,9 @@ import { KEY_BYTES, VALUE_BYTES_MIN } from "./workload.ts";
 export const allRows = [
   "put",
   "get",
+  "batch",
+  "transaction",
+  "watch",
   "failover",
   "disk",
   "memory",
@@ -17,7 +20,7 @@ export type RowName = (typeof allRows)[number];
 export const allGrowth = ["keys", "values", "nodes", "clients"] as const;
 export type GrowthName = (typeof allGrowth)[number];
 
-const defaultRows: readonly RowName[] = ["put", "get", "failover", "disk"];
+const defaultRows: readonly RowName[] = ["put", "get", "batch", "failover", "disk"];
 const defaultOutstanding = { put: [1024, 256, 64, 1], get: [256, 64] } as const;
 
 export interface Options {
@@ -49,6 +52,9 @@ turns in every round. Clients and all nodes share this machine, so ratios count 
 }   which rows (these by default, and none with --growth); all, or some of
       put        PUT/s and latency at 1,024, 256, 64 and 1 outstanding
       get        linearizable GET/s and latency at 256 and 64 outstanding
+      batch      puts/s through /v1/batch, 100 in a request
+      transaction  puts/s through /v1/txn, two in a request that checks one key
+      watch      events/s to 1, 100 and 1,000 watchers of the leader, and PUT's latency meanwhile
       failover   longest gap between acknowledged writes when the leader is ended by kill -9
       disk       bytes that reach the disk per PUT and node (Linux)
       memory     resident memory for --big-keys keys of ${KEY_BYTES} bytes

@@ -9,6 +9,7 @@ export type TargetName =
   | "getP99"
   | "putAlone"
   | "putHono"
+  | "batch"
   | "failover"
   | "snapshot"
   | "memoryEtcd"
@@ -49,6 +50,11 @@ const targets: Readonly<Record<TargetName, Target>> = {
     what: "PUT/s ÷ bare Hono's on the same runtime",
     is: "≥",
     of: { bun: 0.4, deno: 0.4, node: 0.5 },
+  },
+  batch: {
+    what: "operations/s through /v1/batch ÷ etcd's PUT/s",
+    is: "≥",
+    of: { bun: 10, deno: 10, node: 6 },
   },
   failover: {
     what: "longest write gap after kill -9 of the leader ÷ etcd's",

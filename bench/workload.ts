@@ -31,9 +31,6 @@ export interface Measured {
   readonly failed: number;
 }
 
-/** Sends work to one URL of a store that speaks Holdfast's routes. */
-export type Driver = (url: string, work: Work) => Promise<Measured>;
-
 export const keyOf = (n: number): string => `key-${String(n).padStart(DIGITS, "0")}`;
 
 /** The value that a run puts under key `n`. */

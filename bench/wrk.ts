@@ -2,13 +2,24 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { root, run } from "../test/matrix/harness/node-process.ts";
-import type { Driver, Measured, Work } from "./workload.ts";
+import { bulkRequests, type BulkWork, type Driver, isBulk } from "./bulk.ts";
+import type { Measured } from "./workload.ts";
 import { WrongData } from "./written.ts";
 
 /** Few requests are made before the start and kept, many are made as they go out: a million would not fit Lua's heap. */
 const script = `
 local made, at, keys, keep, build = {}, 0, 0, false, nil
 function init(args)
+  if args[1] == "files" then
+    keys, keep = tonumber(args[2]), true
+    for n = 0, keys - 1 do
+      local file = io.open(args[3] .. n, "rb")
+      made[n] = file:read("*a")
+      file:close()
+    end
+    at = math.random(0, keys - 1)
+    return
+  end
   local method, bytes, stamp = args[1], tonumber(args[3]), args[4]
   keys = tonumber(args[2])
   keep = keys <= 10000 and bytes <= 1024
@@ -48,9 +59,12 @@ end
 export function wrkDriver(directory: string): Driver {
   const path = join(directory, "workload.lua");
   writeFileSync(path, script);
-  return async (url, { method, outstanding, seconds, keys, valueBytes, stamp }) => {
+  return async (url, work) => {
+    const { method, outstanding, seconds, keys, valueBytes, stamp } = work;
     const flags = ["-t", "1", "-c", String(outstanding), "-d", `${seconds}s`, "--timeout", "10s"];
-    const workload = [method, String(keys), String(valueBytes), stamp];
+    const workload = isBulk(work)
+      ? bulkFiles(directory, work, url)
+      : [method, String(keys), String(valueBytes), stamp];
     const ended = await run(["wrk", ...flags, "-s", path, url, "--", ...workload], {
       timeoutMs: seconds * 1000 + 60_000,
     });
@@ -63,8 +77,16 @@ export function wrkDriver(directory: string): Driver {
   };
 }
 
+/** What the script is told of requests that are files. */
+function bulkFiles(directory: string, work: BulkWork, url: string): readonly string[] {
+  const prefix = join(directory, "request-");
+  const requests = bulkRequests(work, url);
+  for (const [n, bytes] of requests.entries()) writeFileSync(`${prefix}${n}`, bytes);
+  return ["files", String(requests.length), prefix];
+}
+
 /** Drives with this project's own generator, under Node, in a process of its own. */
-export const ownDriver: Driver = async (url, work: Work) => {
+export const ownDriver: Driver = async (url, work) => {
   const command = join(root, "node_modules/.bin/node");
   const task = JSON.stringify({ ...work, url });
   return lastLine(

@@ -6,10 +6,24 @@
  * - `ports.ts` says what a replica needs of the world; `adapters/` has it for real machines and, in memory, for tests.
  * - {@link Replica} (`replica.ts`) joins them: it proposes, confirms reads, takes snapshots and answers peers.
  * - {@link createApp} (`http/`) is the Hono app over a replica. `client/` speaks to it, `cli/` is for people.
- * - `runtimes/` has what differs between Bun, Deno and Node; `runtimes/open-node.ts` assembles a whole node.
+ * - `runtimes/` has what differs between Bun, Deno and Node, and assembles whole nodes: {@link openNode} one that
+ *   listens, {@link open} one that lives in a program of yours, {@link openReplica} the same for a state machine of yours.
  *
  * @module
  */
+export {
+  type Embedded,
+  EmbeddedKv,
+  EmbeddedReplica,
+  type Embedding,
+  open,
+  openReplica,
+  type OwnMachine,
+  type RequestOptions,
+} from "../runtimes/embed.ts";
+export type { EmbedOptions } from "../runtimes/embed-options.ts";
+export { openNode, type RunningNode, type Runtime, version } from "../runtimes/open-node.ts";
+export { decodeCbor, encodeCbor } from "./cbor.ts";
 export { type NodeConfig, nodeHelp, readNodeConfig } from "./config.ts";
 export {
   BadConfiguration,

@@ -7,10 +7,10 @@ import { root, run } from "../matrix/harness/node-process.ts";
 
 describe("the bench's command line", () => {
   it("runs the quick rows by default, and none where growth is asked for", () => {
-    assert.deepEqual(readOptions([])?.rows, ["put", "get", "failover", "disk"]);
+    assert.deepEqual(readOptions([])?.rows, ["put", "get", "batch", "failover", "disk"]);
     assert.deepEqual(readOptions(["--growth", "keys"])?.rows, []);
     assert.deepEqual(readOptions(["--growth", "keys", "--rows", "put"])?.rows, ["put"]);
-    assert.equal(readOptions(["--rows", "all", "--growth", "all"])?.rows.length, 7);
+    assert.equal(readOptions(["--rows", "all", "--growth", "all"])?.rows.length, 10);
     assert.equal(readOptions(["--help"]), null);
   });
 

@@ -59,8 +59,8 @@ const floors: Readonly<Record<string, readonly string[]>> = {
   replica: [...ground, "raft", "ports", "config"],
   http: [...ground, "raft", "kv", "ports", "config", "replica", "adapters"],
   client: [...ground, "http"],
-  mod: [...all, "client"],
-  runtimes: [...all, "cli"],
+  mod: [...all, "client", "runtimes"],
+  runtimes: [...all, "client", "cli"],
   cli: [...all, "client", "runtimes"],
 };
 
