@@ -237,7 +237,7 @@ export interface Housekeeping {
    * What the leader is to propose next, when the time is `at`; null where nothing is to come. Once applied, a command
    * must not come again at the same time, or the leader would do nothing else.
    */
-  next(): { readonly at: number; readonly command: Uint8Array } | null;
+  next(): { readonly at: number; readonly command: () => Uint8Array } | null;
 }
 
 /** The replicated state: the same entries give the same bytes on every replica. */

@@ -231,7 +231,7 @@ const clusterRoutes: readonly Documented[] = [
       200: answer("It is none.", wire.RemoveMemberAnswer),
       202: answer("The change goes on.", wire.RemoveMemberAnswer),
     },
-    errors: [...writeErrors.filter((status) => status !== 422), 409],
+    errors: [...writeErrors.filter((status) => status !== 422), 404, 409],
   },
   {
     path: "/v1/log",

@@ -37,6 +37,12 @@ const expiredMax = 1000;
  */
 const tickMs = 1000;
 
+/** What the leader is to propose, when the cluster's time is `at`. */
+interface Duty {
+  readonly at: number;
+  readonly command: () => Uint8Array;
+}
+
 export interface KvMachineOptions {
   /** How much history there is to be, once this node leads. */
   readonly history?: HistoryLimits;
@@ -55,7 +61,7 @@ export class KvMachine {
     stamps(): number;
     stamp(command: Uint8Array, timeMs: number): void;
     stampOf(command: Uint8Array): number;
-    next(): { readonly at: number; readonly command: Uint8Array } | null;
+    next(): Duty | null;
   } = {
     time: () => this.#state.time,
     stamps: () => this.#stamps,
@@ -193,12 +199,6 @@ export class KvMachine {
   #run(command: Command, bytesMax: number = resultBytesMax): KvResult {
     const { store, leases, time } = this.#state;
     const { revision } = store;
-    const around: Circumstances = {
-      store,
-      time,
-      hasLease: (id) => leases.get(id) !== undefined,
-      resultBytesMax: bytesMax,
-    };
     switch (command.type) {
       case "put":
         return this.#put(command);
@@ -207,9 +207,9 @@ export class KvMachine {
       case "deleteRange":
         return deleted(store, store.deleteRange(command));
       case "transaction":
-        return runTransaction(around, command);
+        return runTransaction(this.#circumstances(bytesMax), command);
       case "batch":
-        return runBatch(around, command.items);
+        return runBatch(this.#circumstances(bytesMax), command.items);
       case "grant": {
         if (leases.isFull) return { type: "leasesFull", revision };
         const { id, ttlMs } = leases.grant(command.ttlMs, time);
@@ -231,6 +231,11 @@ export class KvMachine {
       case "keyed":
         return this.#runOnce(command);
     }
+  }
+
+  #circumstances(resultBytesMax: number): Circumstances {
+    const { store, leases, time } = this.#state;
+    return { store, time, hasLease: (id) => leases.get(id) !== undefined, resultBytesMax };
   }
 
   #put(command: PutCommand): KvResult {
@@ -279,15 +284,16 @@ export class KvMachine {
     return keys.length;
   }
 
-  #nextDuty(): { readonly at: number; readonly command: Uint8Array } | null {
+  #nextDuty(): Duty | null {
     const { store, time } = this.#state;
     const { revisionsMax, bytesMax } = store.historyLimits;
     if (revisionsMax !== this.#history.revisionsMax || bytesMax !== this.#history.bytesMax) {
-      return { at: 0, command: encodeCommand({ type: "configure", history: this.#history }) };
+      const history = this.#history;
+      return { at: 0, command: () => encodeCommand({ type: "configure", history }) };
     }
     const due = this.#firstDue;
     if (due === Infinity) return null;
-    return { at: Math.min(due, time + tickMs), command: encodeCommand({ type: "expire" }) };
+    return { at: Math.min(due, time + tickMs), command: () => encodeCommand({ type: "expire" }) };
   }
 }
 

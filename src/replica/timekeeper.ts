@@ -129,7 +129,7 @@ export class Timekeeper {
     if (inMs > 0) return this.#arm(clock.now() + Math.max(1, inMs));
     this.#disarm();
     this.#busy = true;
-    void this.#do(duty.command);
+    void this.#do(duty.command());
   }
 
   stop(): void {

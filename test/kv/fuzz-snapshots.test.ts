@@ -62,7 +62,7 @@ async function assertGoesOn(machine: KvMachine): Promise<void> {
       const { type } = keyed(each, { type: "grant", ttlMs: 5 }, { session, time });
       assert.ok(["lease", "keyReused", "keyDone", "leasesFull"].includes(type), type);
     }
-    each.apply({ payload: machineOf([]).housekeeping.next()?.command ?? new Uint8Array() });
+    each.apply({ payload: machineOf([]).housekeeping.next()?.command() ?? new Uint8Array() });
     assertSound(each);
   }
   assert.deepEqual(snapshotOf(again), snapshotOf(machine));

@@ -152,14 +152,14 @@ describe("what the leader is to do next", () => {
     const machine = new KvMachine({ history });
     const duty = machine.housekeeping.next();
     assert.equal(duty?.at, 0);
-    machine.apply({ payload: duty.command });
+    machine.apply({ payload: duty.command() });
     assert.deepEqual(machine.store.historyLimits, history);
     assert.equal(machine.housekeeping.next(), null);
     put(machine, "a", { ttlMs: 300, time: 50 });
     assert.equal(machine.housekeeping.next()?.at, 350);
     grant(machine, 100, 60);
     assert.equal(machine.housekeeping.next()?.at, 160);
-    const command = machine.housekeeping.next()?.command ?? new Uint8Array();
+    const command = machine.housekeeping.next()?.command() ?? new Uint8Array();
     machine.housekeeping.stamp(command, 350);
     assert.deepEqual(machine.apply({ payload: command }).revision, 2);
     assert.equal(machine.housekeeping.next(), null);

@@ -57,9 +57,9 @@ class Machine implements Housekeeping {
   stampOf(command: Uint8Array): number {
     return stampOf(command);
   }
-  next(): { readonly at: number; readonly command: Uint8Array } | null {
+  next(): { readonly at: number; readonly command: () => Uint8Array } | null {
     const at = this.due[0];
-    return at === undefined ? null : { at, command: new Uint8Array(4) };
+    return at === undefined ? null : { at, command: () => new Uint8Array(4) };
   }
   /** As if a command stamped so had been applied. */
   apply(time: number): void {
