@@ -1,7 +1,7 @@
 /**
  * Runs the test suites (`npm test`), two at a time: much of what they do is waiting. Each one's output comes in one
- * piece when it has ended; a line says meanwhile what runs. Ends with 1 where one failed. Names choose suites:
- * `node test/run.ts node sim`.
+ * piece when it has ended; a line says meanwhile what runs. What failed is told again at the end, and then it ends with
+ * 1. Names choose suites: `node test/run.ts node sim`.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -12,11 +12,16 @@ import { text } from "node:stream/consumers";
 const suites = ["matrix", "node", "deno", "bun", "sim", "docs"] as const;
 const lanes = 2;
 const progressMs = 30_000;
+/** Where a runner begins to tell what failed: Node's, Deno's, and Bun's, which tells the reason right before. */
+const failures = /^✖ failing tests:|^.*\bERRORS\b|^.*\(fail\)/m;
+const reasonCharacters = 4000;
+const retoldCharacters = 20_000;
 
 interface Outcome {
   readonly suite: string;
   readonly passed: boolean;
   readonly seconds: number;
+  readonly output: string;
 }
 
 const running = new Map<string, number>();
@@ -36,7 +41,7 @@ async function runSuite(suite: string): Promise<Outcome> {
   running.delete(suite);
   const seconds = Math.round((performance.now() - startedAt) / 1000);
   process.stdout.write(`\n=== test:${suite}\n${output}${errors}`);
-  return { suite, passed: status === 0, seconds };
+  return { suite, passed: status === 0, seconds, output: output + errors };
 }
 
 async function runLane(waiting: string[]): Promise<Outcome[]> {
@@ -64,6 +69,12 @@ const progress = setInterval(() => {
 }, progressMs);
 const outcomes = (await Promise.all(Array.from({ length: lanes }, () => runLane(waiting)))).flat();
 clearInterval(progress);
+for (const { suite, passed, output } of outcomes) {
+  if (passed) continue;
+  const at = Math.max(output.search(failures) - reasonCharacters, 0);
+  process.stdout.write(`\n=== failed in test:${suite}\n`);
+  process.stdout.write(`${output.slice(at, at + retoldCharacters)}\n`);
+}
 process.stdout.write("\n");
 for (const { suite, passed, seconds } of outcomes) {
   process.stdout.write(`test:${suite} ${passed ? "passed" : "FAILED"} after ${seconds} s\n`);
