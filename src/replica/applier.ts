@@ -100,11 +100,23 @@ export class Applier<Result> {
   }
 
   /**
-   * Takes a snapshot where one is due and none is under way. The machine's state is frozen now and written out while
-   * it goes on. Resolves with what is durable then, or null where none was due.
+   * Takes a snapshot where one is due and none is under way, and again where what came meanwhile is due by itself:
+   * perhaps nothing more comes. `onTaken` hears of each when it is durable, and moves `snapshotIndex` with it.
    */
-  async snapshotIfDue(snapshotIndex: Index): Promise<SnapshotMeta | null> {
-    if (this.#snapshotting !== null || !this.#isDue(snapshotIndex)) return null;
+  async snapshotWhileDue(
+    snapshotIndex: () => Index,
+    onTaken: (meta: SnapshotMeta) => void,
+  ): Promise<void> {
+    while (this.#snapshotting === null && !this.#abandoned && this.#isDue(snapshotIndex())) {
+      const meta = await this.#take();
+      onTaken(meta);
+      // A replica that has ended takes no note of it.
+      if (snapshotIndex() < meta.index) return;
+    }
+  }
+
+  /** The machine's state is frozen now and written out while it goes on. */
+  async #take(): Promise<SnapshotMeta> {
     this.#bytesSinceSnapshot = 0;
     this.#patience = drawPatience(this.#parts);
     const { index, term, crc } = this.#applied;

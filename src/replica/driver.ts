@@ -274,10 +274,8 @@ export class Driver<Result> {
     this.#applier.apply(entries, this.#listener);
     this.#notices.applied(this.#applier.configuration);
     this.#events.push({ type: "applied", index: this.#applier.index });
-    this.#applier.snapshotIfDue(this.raft.snapshotIndex).then(
-      (meta) => {
-        if (meta !== null) this.step({ type: "snapshotted", meta });
-      },
+    const onTaken = (meta: SnapshotMeta): void => this.step({ type: "snapshotted", meta });
+    this.#applier.snapshotWhileDue(() => this.raft.snapshotIndex, onTaken).catch(
       (error: unknown) => this.#haltWith(error),
     );
   }

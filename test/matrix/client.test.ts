@@ -11,8 +11,8 @@ import { root, run, type RuntimeName, runtimes as allRuntimes } from "./harness/
 
 const ROUNDS = 150;
 const LOCKED_ROUNDS = 10;
-/** Of what all count, when a leader dies. */
-const DEATHS_AT = [0.1, 0.4];
+/** Of what all count: when a leader dies, and where the work then waits until it is back. */
+const DEATHS = [{ at: 0.1, pauseAt: 0.3 }, { at: 0.4, pauseAt: null }];
 
 interface Came {
   readonly added: number;
@@ -28,15 +28,16 @@ for (const { name, runtimes } of longSetups) {
       const working = allRuntimes.map((runtime) => work(cluster, runtime));
       const client = connect({ endpoints: cluster.urls, timeoutMs: 60_000 });
       const total = allRuntimes.length * ROUNDS * 5;
-      for (const share of DEATHS_AT) {
-        await eventually(`${share} of the work is done`, async () => {
-          return await counted(client, "all") >= share * total ? true : undefined;
+      for (const { at, pauseAt } of DEATHS) {
+        await eventually(`${at} of the work is done`, async () => {
+          return await counted(client, "all") >= at * total ? true : undefined;
         }, 120_000);
         const leader = await cluster.leader();
         await leader.end("SIGKILL");
         assert.ok(await counted(client, "all") < total, "it was killed in the middle");
         await leader.start();
         await cluster.ready();
+        if (pauseAt !== null) await client.put("go", "");
       }
 
       const tokens: number[] = [];
@@ -70,6 +71,7 @@ function work(cluster: Cluster, runtime: RuntimeName): ReturnType<typeof run> {
     name: runtime,
     rounds: ROUNDS,
     lockedRounds: LOCKED_ROUNDS,
+    pauseAt: ROUNDS * (DEATHS[0]?.pauseAt ?? 0),
   };
   return run([binary, ...allowed, script, JSON.stringify(order)], { timeoutMs: 300_000 });
 }

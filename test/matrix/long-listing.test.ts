@@ -9,6 +9,8 @@ const BATCH = 1000;
 const PAGE = 1000;
 /** Operations of one batch of the writers that are at work meanwhile. */
 const CHANGES = 25;
+/** So many at least are to come while it is listed. */
+const CHANGES_MIN = 2000;
 
 interface Batch {
   readonly results: readonly { readonly status: number; readonly revision: number }[];
@@ -72,8 +74,8 @@ async function disturb(
   { http, nodes }: Cluster,
   seed: number,
   stopping: AbortSignal,
-): Promise<Change[]> {
-  const done: Change[] = [];
+  done: Change[],
+): Promise<void> {
   for (let n = seed; !stopping.aborted; n += 2) {
     const url = nodes[n % nodes.length]?.url ?? "";
     const changes = Array.from({ length: CHANGES }, (_, at) => {
@@ -84,7 +86,6 @@ async function disturb(
     });
     done.push(...await write(http, url, changes));
   }
-  return done;
 }
 
 for (const { name, runtimes } of longSetups) {
@@ -106,17 +107,23 @@ for (const { name, runtimes } of longSetups) {
 
       started = performance.now();
       const stopping = new AbortController();
-      const writers = [0, 1].map((seed) => disturb(cluster, seed, stopping.signal));
+      const written: Change[] = [];
+      const writers = [0, 1].map((seed) => disturb(cluster, seed, stopping.signal, written));
       const pages: Page[] = [];
       for (let query = ""; pages.length === 0 || query !== "";) {
         const url = nodes[pages.length % nodes.length]?.url ?? "";
         const answer = await answered(http, `${url}/v1/kv?prefix=key/&limit=${PAGE}${query}`);
         const page = answer.json() as Page;
         pages.push(page);
+        const enough = Math.min(pages.length * CHANGES, CHANGES_MIN);
+        await eventually(
+          `${enough} changes`,
+          () => Promise.resolve(written.length >= enough || undefined),
+        );
         query = page.cursor === undefined ? "" : `&cursor=${page.cursor}`;
       }
       stopping.abort();
-      const written = (await Promise.all(writers)).flat();
+      await Promise.all(writers);
       const seconds = (performance.now() - started) / 1000;
       changes.push(...written);
 
@@ -126,7 +133,7 @@ for (const { name, runtimes } of longSetups) {
         `${name}: ${pages.length} pages in ${seconds.toFixed(1)} s at revision ${revision}, ` +
           `${meanwhile} changes meanwhile`,
       );
-      assert.ok(meanwhile > 1000, `${meanwhile} changes meanwhile`);
+      assert.ok(meanwhile > CHANGES_MIN / 2, `${meanwhile} changes meanwhile`);
       const found = pages.flatMap(({ items }) => items.map(({ key, value }) => [key, value]));
       for (const page of pages) assert.equal(page.revision, revision);
       assert.deepEqual(found, storeAt(revision, changes));

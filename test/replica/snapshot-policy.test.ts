@@ -100,10 +100,10 @@ async function snapshotsTaken(
   let last = begin;
   for (let index = begin + 1; index <= begin + entries; index++) {
     applier.apply([sealEntry({ index, term: 1, kind: "command", payload }, 0)], null);
-    const meta = await applier.snapshotIfDue(last);
-    if (meta === null) continue;
-    last = meta.index;
-    taken.push(last - begin);
+    await applier.snapshotWhileDue(() => last, (meta) => {
+      last = meta.index;
+      taken.push(last - begin);
+    });
   }
   return taken;
 }
@@ -143,6 +143,40 @@ describe("a snapshot is taken", () => {
   });
 });
 
+it("a snapshot follows another where enough came meanwhile, even if nothing more comes", async () => {
+  const snapshots = openMemorySnapshots();
+  const parts = partsOf({ stateBytes: KIB }, snapshots);
+  const birth = { index: 0, term: 0, crc: 0, configuration: parts.options.birth };
+  const applier = await Applier.open(parts, birth);
+  const payload = new Uint8Array(0);
+  const apply = (from: number, to: number): void => {
+    for (let index = from; index <= to; index++) {
+      applier.apply([sealEntry({ index, term: 1, kind: "command", payload }, 0)], null);
+    }
+  };
+  const taken: number[] = [];
+  apply(1, 10);
+  const ended = applier.snapshotWhileDue(() => taken.at(-1) ?? 0, ({ index }) => taken.push(index));
+  apply(11, 25);
+  await ended;
+  assert.deepEqual(taken, [10, 25]);
+});
+
+it("no snapshot follows one that nobody took note of", async () => {
+  const snapshots = openMemorySnapshots();
+  const parts = partsOf({ stateBytes: KIB, snapshotEntries: 1 }, snapshots);
+  const birth = { index: 0, term: 0, crc: 0, configuration: parts.options.birth };
+  const applier = await Applier.open(parts, birth);
+  const payload = new Uint8Array(0);
+  applier.apply([sealEntry({ index: 1, term: 1, kind: "command", payload }, 0)], null);
+  let taken = 0;
+  await applier.snapshotWhileDue(() => 0, () => {
+    taken++;
+    assert.equal(taken, 1);
+  });
+  assert.equal(taken, 1);
+});
+
 it("a snapshot under way is given up at a stop", async () => {
   const snapshots = openMemorySnapshots();
   const parts = partsOf({ stateBytes: 1000 * KIB, snapshotEntries: 1 }, snapshots);
@@ -150,7 +184,7 @@ it("a snapshot under way is given up at a stop", async () => {
   const applier = await Applier.open(parts, birth);
   const payload = new Uint8Array(0);
   applier.apply([sealEntry({ index: 1, term: 1, kind: "command", payload }, 0)], null);
-  const ended = assert.rejects(applier.snapshotIfDue(0));
+  const ended = assert.rejects(applier.snapshotWhileDue(() => 0, () => {}));
   await applier.abandonSnapshot();
   await ended;
   assert.equal(snapshots.latest(), null);

@@ -10,9 +10,13 @@ interface Work {
   readonly name: string;
   readonly rounds: number;
   readonly lockedRounds: number;
+  /** It goes no further than this round before the key "go" is there. */
+  readonly pauseAt: number;
 }
 
-const { endpoints, name, rounds, lockedRounds }: Work = JSON.parse(process.argv[2] ?? "{}");
+const { endpoints, name, rounds, lockedRounds, pauseAt }: Work = JSON.parse(
+  process.argv[2] ?? "{}",
+);
 let retries = 0;
 const client = connect({ endpoints, timeoutMs: 60_000, onRetry: () => retries++ });
 const own = `own/${name}`;
@@ -21,12 +25,17 @@ const ADDS_A_ROUND = 5;
 
 async function count(): Promise<void> {
   for (let round = 0; round < rounds; round++) {
+    if (round === pauseAt) await isTold("go");
     await client.add("all", 1);
     await Promise.all([client.add("all", 1), client.add(own, 1), client.add("all", 1)]);
     await client.transaction()
       .then({ add: { key: "all", delta: 1 } }, { add: { key: "all", delta: 1 } })
       .commit();
   }
+}
+
+async function isTold(key: string): Promise<void> {
+  for await (const { events } of client.watch({ key, from: 1 })) if (events.length > 0) return;
 }
 
 /** The values of the program's own counter, as a watch tells them. */

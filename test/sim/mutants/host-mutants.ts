@@ -114,9 +114,8 @@ export const boundMutants: readonly Mutant[] = [
   }),
   mutant("one-snapshot-for-ever", "no second snapshot is taken", {
     file: applier,
-    find: `  async snapshotIfDue(snapshotIndex: Index): Promise<SnapshotMeta | null> {`,
-    replace: `  async snapshotIfDue(snapshotIndex: Index): Promise<SnapshotMeta | null> {
-    if (snapshotIndex > 0) return null;`,
+    find: `this.#isDue(snapshotIndex())) {`,
+    replace: `snapshotIndex() === 0 && this.#isDue(0)) {`,
   }),
   mutant("temporary-segments-stay", "a segment that was begun outlives its process", {
     file: segments,
