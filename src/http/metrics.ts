@@ -8,6 +8,16 @@ import type { ReplicaStatus } from "../replica.ts";
 const seconds = [0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512];
 const latencyBuckets = [...seconds, 1.024, 2.048, 4.096, 8.192];
 
+/** The process's own, which all of its nodes show: what observes the event loop and the garbage collector lasts for ever. */
+let ofProcess: Registry | null = null;
+
+function processRegistry(): Registry {
+  if (ofProcess !== null) return ofProcess;
+  ofProcess = new Registry();
+  collectDefaultMetrics({ register: ofProcess });
+  return ofProcess;
+}
+
 const roles = ["leader", "follower", "candidate", "preCandidate", "learner"] as const;
 
 /** What a scrape reads of the node at that moment. */
@@ -24,6 +34,7 @@ export interface MetricsSource {
 /** Listens to a replica, and writes down what it saw and what the replica's status says. */
 export class Metrics implements ReplicaObserver {
   readonly #registry = new Registry();
+  readonly #process = processRegistry();
   readonly #gauges = new Map<string, Gauge>();
   readonly #role: Gauge<"role">;
   readonly #members: Gauge<"kind">;
@@ -38,7 +49,6 @@ export class Metrics implements ReplicaObserver {
 
   constructor() {
     const registers = [this.#registry];
-    collectDefaultMetrics({ register: this.#registry });
     this.#role = new Gauge({
       name: "holdfast_server_role",
       help: "1 for the role that this node has, 0 for the others.",
@@ -148,7 +158,7 @@ export class Metrics implements ReplicaObserver {
     this.#set("store_revision", "The store's revision.", source.revision);
     this.#set("store_keys", "Keys in the store.", source.keys);
     this.#set("watchers", "Watchers that are open.", source.watchers);
-    return await this.#registry.metrics();
+    return `${await this.#process.metrics()}\n${await this.#registry.metrics()}`;
   }
 
   #set(name: string, help: string, value: number): void {
