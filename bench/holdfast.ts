@@ -105,7 +105,7 @@ export class Holdfast implements Replicated {
     await this.cluster.ready([node]);
   }
 
-  /** One metric of a node, such as `holdfast_store_keys`. */
+  /** One metric of a node, such as `holdfast_mvcc_keys`. */
   async metric(id: string, name: string): Promise<number> {
     const { body } = await this.cluster.http.request(`${this.cluster.node(id).url}/metrics`);
     const line = body.toString().split("\n").find((text) => text.startsWith(`${name} `));

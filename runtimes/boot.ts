@@ -43,7 +43,9 @@ export async function boot(runtime: Runtime, argv: readonly string[]): Promise<v
     const signals = new Signals();
     catchDefects(logger);
     log("info", "starting", { ...config, secret: config.secret !== null, runtime: runtime.name });
-    const node = await Promise.race([openNode(config, runtime, log), signals.first]);
+    const { dropped } = logger;
+    const opened = openNode(config, runtime, log, dropped);
+    const node = await Promise.race([opened, signals.first]);
     if (typeof node === "string") {
       // Nothing was promised yet, and what was begun on disk survives an end at any moment.
       log("info", "stopping before it serves", { signal: node });

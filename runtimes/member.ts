@@ -173,6 +173,7 @@ export async function openMember<Result>(
     fetch: runtime.peerFetch,
     urls: birth.urls,
     limits: { wire: wireLimits, replyBytesMax: wireLimits.bodyBytesMax, lanes: defaultLanes },
+    observer: metrics,
   });
   const parts = { config, storage, cluster, transport, clock, log, observer: metrics, machine };
   const replica = await assembleReplica(parts);
@@ -180,6 +181,7 @@ export async function openMember<Result>(
   const raft = raftRoutes({
     handler: replica,
     authenticator,
+    observer: metrics,
     marks: () => marksOf(marked),
     limits: {
       wire: wireLimits,

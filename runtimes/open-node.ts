@@ -13,6 +13,7 @@ import {
   HELLO_CLUSTER,
   type HelloReply,
 } from "../src/adapters/peer-hello.ts";
+import { FileWal } from "../src/adapters/file-wal.ts";
 import { createSystemClock } from "../src/adapters/system-clock.ts";
 import { type NodeConfig, serverLimits, stopLimits } from "../src/config.ts";
 import { type ListenAddress, urlOf } from "../src/config/options.ts";
@@ -37,13 +38,14 @@ import { watchForRemoval } from "./removal-watch.ts";
 import type { Runtime, Server } from "./runtime.ts";
 import { kvMachineOf, kvService, type Service } from "./service.ts";
 import { openStorage } from "./storage.ts";
+import { version } from "./version.ts";
 
 export { birthOf, drawIncarnation } from "./birth.ts";
 export type { Handler } from "./door.ts";
 export { assembleReplica, type Member, type ReplicaSetup, wireLimits } from "./member.ts";
 export type { Runtime, Server } from "./runtime.ts";
 export { type MemoryStorage, openMemory } from "./storage.ts";
-export { version } from "./version.ts";
+export { version };
 
 /** A node that takes requests, wherever they come from. */
 export interface UnservedNode<Result> {
@@ -79,10 +81,11 @@ export async function openNode(
   config: NodeConfig,
   runtime: Runtime,
   log: Logger,
+  logDropped: () => number = () => 0,
 ): Promise<RunningNode> {
   const machine = kvMachineOf(config);
   const serve = (handler: Handler): Promise<Server> => listen(runtime, config.listen, handler);
-  const node = await open({ config, runtime, log, service: kvService(machine), serve });
+  const node = await open({ config, runtime, log, logDropped, service: kvService(machine), serve });
   return Object.assign(node, { url: urlOf(config.listen), machine });
 }
 
@@ -91,6 +94,8 @@ export interface UnservedParts<Result> {
   readonly config: NodeConfig;
   readonly runtime: Pick<Runtime, "name" | "peerFetch">;
   readonly log: Logger;
+  /** How many lines the log has thrown away so far. */
+  readonly logDropped?: () => number;
   readonly service: Service<Result>;
 }
 
@@ -153,13 +158,16 @@ class OpenNode<Result> implements UnservedNode<Result> {
     this.id = config.id;
     this.#storage = storage;
     this.#serve = serve;
+    const { logDropped } = parts;
+    const metrics = new Metrics({ version, runtime: runtime.name, id: config.id, logDropped });
+    if (storage.wal instanceof FileWal) storage.wal.observe(metrics);
     const clock = createSystemClock();
     const authenticator = authenticatorFor(HELLO_CLUSTER, config, clock);
     this.#around = {
       ...parts,
       self: storage.newborn,
       clock,
-      metrics: new Metrics(),
+      metrics,
       authenticator,
       sayHello: createHelloSender({ authenticator, clock, fetch: runtime.peerFetch }),
       onDefect: this.#halted.resolve,

@@ -8,6 +8,7 @@ import type {
   HardState,
   Index,
   NodeId,
+  ReadLevel,
   SnapshotMeta,
   Term,
 } from "./raft/types.ts";
@@ -278,4 +279,33 @@ export interface ReplicaObserver {
   /** A proposal was applied (`ok`), refused, or its fate is unknown, after `seconds`. */
   proposalEnded(outcome: "ok" | "not_applied" | "unknown", seconds: number): void;
   snapshotWritten(seconds: number, index: Index): void;
+  /** Committed entries were applied, one after the other, within `seconds`. */
+  applied(seconds: number, entries: number): void;
+  /** A read was confirmed, by a round of heartbeats or by the leader's lease, or (`failed`) not in time. */
+  readEnded(level: ReadLevel, outcome: "confirmed" | "failed", seconds: number): void;
+  /** A snapshot was handed to `to`, which has put it in place, or (`failed`) that came to nothing. */
+  snapshotSent(to: NodeId, outcome: "ok" | "failed", seconds: number): void;
+  /** A received snapshot took the place of the state machine's state. */
+  snapshotInstalled(seconds: number, index: Index): void;
+}
+
+/** What passes between a node and its peers. Every method must return at once. */
+export interface PeerObserver {
+  /** A request of `bytes` leaves for a peer. `type` is the message's. */
+  requestSent(to: NodeId, type: string, bytes: number): void;
+  /** Its reply came after `seconds`. */
+  replyReceived(from: NodeId, type: string, bytes: number, seconds: number): void;
+  /** It came to nothing: refused, lost or too late. */
+  requestFailed(to: NodeId, type: string): void;
+  /** A request of a peer that has shown who it is. */
+  requestReceived(from: NodeId, type: string, bytes: number): void;
+  replySent(to: NodeId, bytes: number): void;
+}
+
+/** What a log on files does to its disk. Every method must return at once. */
+export interface WalObserver {
+  /** A frame was handed to the system. */
+  written(seconds: number, bytes: number): void;
+  /** The system has it on the disk. */
+  synced(seconds: number): void;
 }

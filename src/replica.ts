@@ -163,17 +163,22 @@ export class Replica<Result> implements PeerHandler {
    * @throws {NotApplied} `no_leader` when that can't be confirmed within `timeoutMs`.
    */
   async read(level: ReadLevel, timeoutMs: number): Promise<void> {
-    const { clock } = this.#parts;
-    const deadline = clock.now() + timeoutMs;
-    while (clock.now() < deadline) {
+    const { clock, observer } = this.#parts;
+    const since = clock.now();
+    const deadline = since + timeoutMs;
+    for (let now = since; now < deadline; now = clock.now()) {
       this.#driver.assertRunning();
       if (this.#driver.raft.leader !== null) {
         const confirmed = this.#reads.gather(level, deadline);
         this.#flushSoon();
-        if ((await confirmed) === "readable") return;
+        if ((await confirmed) === "readable") {
+          observer.readEnded(level, "confirmed", (clock.now() - since) / 1000);
+          return;
+        }
       }
       await this.#leaderChange(Math.min(deadline, clock.now() + retryIntervalMs));
     }
+    observer.readEnded(level, "failed", (clock.now() - since) / 1000);
     throw new NotApplied("no_leader", "no leader confirmed the read in time");
   }
 

@@ -12,7 +12,7 @@ const SECONDS_MIN = 10;
 // As much as the flags take.
 const never = "999999999999999";
 const withoutSnapshots = ["--snapshot-entries", never, "--snapshot-bytes", never];
-const metric = "holdfast_disk_snapshot_save_duration_seconds";
+const metric = "holdfast_disk_backend_snapshot_duration_seconds";
 const END_MS_MAX = 120_000;
 const LOOK_MS = 100;
 

@@ -11,6 +11,7 @@ import type {
   ForwardReply,
   ManageReply,
   ManageRequest,
+  PeerObserver,
   SnapshotChunk,
   SnapshotChunkReply,
   Transport,
@@ -83,6 +84,7 @@ export interface FetchTransportOptions {
   readonly fetch: PeerFetch;
   readonly urls: Readonly<Record<NodeId, string>>;
   readonly limits: FetchTransportLimits;
+  readonly observer?: PeerObserver;
 }
 
 /** Creates a transport. Whatever goes wrong with a request is a {@link PeerUnreachable}. */
@@ -196,7 +198,7 @@ class FetchTransport implements Transport {
     try {
       if (!lane.enter()) await lane.wait(call.controller.signal);
       try {
-        return decode(await this.#exchange(peer.url, to, peerPaths[type], body, call));
+        return decode(await this.#observed(peer.url, to, type, body, call));
       } finally {
         lane.leave();
       }
@@ -204,6 +206,27 @@ class FetchTransport implements Transport {
       throw unreachable(`${to} ${type}`, error);
     } finally {
       this.#deadlines.end(call);
+    }
+  }
+
+  async #observed(
+    base: string,
+    to: NodeId,
+    type: PeerRequestType,
+    body: Uint8Array<ArrayBuffer>,
+    call: Call,
+  ): Promise<Uint8Array> {
+    const { observer, clock } = this.#options;
+    if (observer === undefined) return await this.#exchange(base, to, peerPaths[type], body, call);
+    const since = clock.now();
+    observer.requestSent(to, type, body.length);
+    try {
+      const reply = await this.#exchange(base, to, peerPaths[type], body, call);
+      observer.replyReceived(to, type, reply.length, (clock.now() - since) / 1000);
+      return reply;
+    } catch (error) {
+      observer.requestFailed(to, type);
+      throw error;
     }
   }
 

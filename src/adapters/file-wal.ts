@@ -7,7 +7,7 @@
  */
 import { invariant, InvariantViolation } from "../assert.ts";
 import { CorruptData, DiskFailure } from "../errors.ts";
-import type { FileSystem, RecoveredLog, Wal, WalWrite } from "../ports.ts";
+import type { FileSystem, RecoveredLog, Wal, WalObserver, WalWrite } from "../ports.ts";
 import type { HardState, Index } from "../raft/types.ts";
 import type { ChainPoint } from "./log-record.ts";
 import {
@@ -133,6 +133,7 @@ export class FileWal implements Wal {
   #flushing: Promise<void> | null = null;
   #failure: Error | null = null;
   #scratch: Uint8Array = new Uint8Array(64 * 1024);
+  #observer: WalObserver | null = null;
 
   constructor(state: FileWalState) {
     this.#log = state.log;
@@ -145,6 +146,11 @@ export class FileWal implements Wal {
   /** For metrics and tests. */
   get counters(): Readonly<WalCounters> {
     return this.#segments.counters;
+  }
+
+  /** Tells of each frame from now on. */
+  observe(observer: WalObserver): void {
+    this.#observer = observer;
   }
 
   append(write: WalWrite): Promise<void> {
@@ -219,10 +225,14 @@ export class FileWal implements Wal {
     }
     invariant(end === FRAME_HEADER_BYTES + bodyBytes, "a frame is not as long as it was counted");
     sealFrame(frame, { sequence: this.#sequence, bodyBytes, salt: this.#segment.salt });
+    const begunAt = performance.now();
     await this.#segment.file.writev([frame], this.#offset);
+    const writtenAt = performance.now();
     await this.#segment.file.datasync();
     this.#offset += bytes;
     this.#sequence++;
+    this.#observer?.written((writtenAt - begunAt) / 1000, bytes);
+    this.#observer?.synced((performance.now() - writtenAt) / 1000);
     const { counters } = this.#segments;
     counters.frames++;
     counters.syncs++;

@@ -14,6 +14,8 @@ export interface JsonLogger {
   readonly log: Logger;
   /** Resolves when all is written that will be, or after `timeoutMs`. */
   flush(timeoutMs: number): Promise<void>;
+  /** How many lines were thrown away so far. */
+  readonly dropped: () => number;
 }
 
 /** How a logger is made. */
@@ -61,6 +63,7 @@ export function createJsonLogger(options: JsonLoggerOptions): JsonLogger {
       if (levels.indexOf(level) >= least) queue.add(level, message, fields);
     },
     flush: (timeoutMs) => queue.flush(timeoutMs),
+    dropped: () => queue.dropped,
   };
 }
 
@@ -70,7 +73,9 @@ class LineQueue {
   readonly #wallNow: () => number;
   #waiting: Uint8Array[] = [];
   #waitingBytes = 0;
-  #dropped = 0;
+  /** Lines that were thrown away so far, and how many of them a line has told of. */
+  dropped = 0;
+  #told = 0;
   #draining: Promise<void> | null = null;
 
   constructor(sink: LogSink, bytesMax: number, wallNow: () => number) {
@@ -82,7 +87,7 @@ class LineQueue {
   add(level: LogLevel, message: string, fields: Readonly<Record<string, unknown>> = {}): void {
     const line = lineOf(this.#wallNow(), level, message, fields);
     if (this.#waitingBytes + line.length > this.#bytesMax) {
-      this.#dropped++;
+      this.dropped++;
       return;
     }
     this.#waiting.push(line);
@@ -109,19 +114,19 @@ class LineQueue {
       const isWritten = await this.#write(bytes);
       this.#waitingBytes -= bytes.length;
       if (isWritten) this.#reportDropped();
-      else this.#dropped += lines.length;
+      else this.dropped += lines.length;
     }
     this.#draining = null;
   }
 
   /** Only a write that went well is followed by a report: a broken sink would be told for ever that it is broken. */
   #reportDropped(): void {
-    if (this.#dropped === 0) return;
-    const fields = { dropped: this.#dropped };
+    if (this.dropped === this.#told) return;
+    const fields = { dropped: this.dropped - this.#told };
     const line = lineOf(this.#wallNow(), "warn", "log lines were dropped", fields);
     this.#waiting.push(line);
     this.#waitingBytes += line.length;
-    this.#dropped = 0;
+    this.#told = this.dropped;
   }
 
   async #write(bytes: Uint8Array): Promise<boolean> {

@@ -156,9 +156,13 @@ export class Demo {
           void this.#note(officeLine(status));
         }
       },
-      persisted: (seconds, bytes) => metrics.persisted(seconds, bytes),
+      persisted: (seconds) => metrics.persisted(seconds),
       proposalEnded: (outcome, seconds) => metrics.proposalEnded(outcome, seconds),
       snapshotWritten: (seconds) => metrics.snapshotWritten(seconds),
+      applied: (seconds) => metrics.applied(seconds),
+      readEnded: (level, outcome, seconds) => metrics.readEnded(level, outcome, seconds),
+      snapshotSent: (to, outcome, seconds) => metrics.snapshotSent(to, outcome, seconds),
+      snapshotInstalled: (seconds) => metrics.snapshotInstalled(seconds),
     };
   }
 

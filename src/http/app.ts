@@ -78,6 +78,14 @@ const memberRoute = `${memberPrefix}id`;
 const leaseRoute = `${leasePrefix}id`;
 const keepAliveRoute = `${leaseRoute}${keepAliveSuffix}`;
 
+/** How a route with a name in it is called where it is counted. */
+const shownAs: Readonly<Record<string, string>> = {
+  [keyRoute]: `${keyPrefix}{key}`,
+  [memberRoute]: `${memberPrefix}{id}`,
+  [leaseRoute]: `${leasePrefix}{id}`,
+  [keepAliveRoute]: `${leasePrefix}{id}${keepAliveSuffix}`,
+};
+
 /**
  * The app. Answers to requests for keys, to status and to peers come from `options.replica`.
  *
@@ -99,12 +107,17 @@ export function createApp(options: AppOptions): Hono<{ Bindings: Bindings }> {
     arrivals: new Arrivals(limits.bodyTimeoutMs),
     metrics: () =>
       metrics.text({
-        status: () => replica.status(),
-        members: () => replica.members(),
+        status: replica.status(),
+        members: replica.members(),
+        stalenessMs: replica.stalenessMs(),
         revision: machine.store.revision,
-        keys: machine.store.size,
-        watchers: watchers.size,
+        floor: machine.store.floor,
+        usage: machine.usage,
+        watchers,
+        open: { requests: host.open, arrivingBytes: host.arrivingBytes },
+        now: host.now(),
       }),
+    requests: metrics.requests,
     open: 0,
     arrivingBytes: 0,
   };
@@ -118,7 +131,7 @@ export function createApp(options: AppOptions): Hono<{ Bindings: Bindings }> {
     },
   });
   const route = (path: string, lane: Lane, methods: Methods) =>
-    app.all(path, serve(host, lane, methods));
+    app.all(path, serve(host, { path: shownAs[path] ?? path, lane, methods }));
 
   if (options.routes !== "cluster") {
     route(keyRoute, "bounded", { GET: getKey, PUT: putKey, DELETE: deleteKey });
@@ -154,16 +167,21 @@ function exchangeOf(host: Host, c: AppContext): Exchange {
   return new Exchange(host, request, targetOf(request.url, c.env));
 }
 
-function serve(host: Host, lane: Lane, methods: Methods): (c: AppContext) => Promise<Response> {
+interface Route {
+  /** As it is called where it is counted. */
+  readonly path: string;
+  readonly lane: Lane;
+  readonly methods: Methods;
+}
+
+function serve(host: Host, { path, lane, methods }: Route): (c: AppContext) => Promise<Response> {
   const handlers = new Map(Object.entries(methods));
   const get = handlers.get("GET");
   if (get !== undefined) handlers.set("HEAD", get);
   const allow = [...handlers.keys()].toSorted().join(", ");
   const { openRequestsMax } = host.limits;
   const share = lane === "bounded" ? 1 : 0;
-  return async (c) => {
-    const exchange = exchangeOf(host, c);
-    const handler = handlers.get(exchange.request.method);
+  const answer = async (exchange: Exchange, handler: Handler | undefined): Promise<Response> => {
     if (handler === undefined) {
       return exchange.refuse(
         new Refusal("no_such_route", `this path takes ${allow}`, {
@@ -183,5 +201,17 @@ function serve(host: Host, lane: Lane, methods: Methods): (c: AppContext) => Pro
     } finally {
       host.open -= share;
     }
+  };
+  const figuresOf = host.requests.route(path);
+  return async (c) => {
+    const since = host.now();
+    const exchange = exchangeOf(host, c);
+    const { method } = exchange.request;
+    const handler = handlers.get(method);
+    const response = await answer(exchange, handler);
+    // Anybody may make methods up.
+    const figures = figuresOf(handler === undefined ? "other" : method);
+    figures.answered(response.status, (host.now() - since) / 1000);
+    return response;
   };
 }

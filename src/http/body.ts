@@ -33,6 +33,7 @@ export async function readBody({ host, request }: Exchange, bytesMax: number): P
       await drain(host, reader);
       throw tooLarge("the body", bytesMax);
     }
+    host.requests.received.add(bytes.length);
     if (said !== null && bytes.length !== said) throw badRequest("the body is not as long as said");
     return bytes;
   } finally {

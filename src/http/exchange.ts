@@ -8,7 +8,9 @@ import type { Applied, HealthCheck, ReplicaStatus } from "../replica.ts";
 import type { Logger, MemberRequest, MembersView } from "../ports.ts";
 import type { Arrivals } from "./arrivals.ts";
 import type { HttpLimits } from "./limits.ts";
+import type { RequestMetrics } from "./metrics.ts";
 import { problemOf, refusalOf } from "./problem.ts";
+import { utf8Length } from "./text.ts";
 import type { WatchHub } from "./watch/hub.ts";
 import { cborType, jsonType, nodeHeader, problemType, revisionHeader, termHeader } from "./wire.ts";
 
@@ -65,6 +67,8 @@ export interface Host {
   readonly checkNewcomer?: (
     newcomer: { readonly id: string; readonly url: string },
   ) => Promise<void>;
+  /** Where requests and answers are counted. */
+  readonly requests: RequestMetrics;
   /** The text of `/metrics`. */
   readonly metrics: () => Promise<string>;
   readonly watchers: WatchHub;
@@ -128,9 +132,10 @@ export class Exchange {
       "cache-control": "no-cache",
       ...extra.headers,
     };
-    if (this.request.method === "HEAD" && body !== null) {
-      const bytes = typeof body === "string" ? new TextEncoder().encode(body) : body;
-      headers["content-length"] = String(bytes.length);
+    if (body !== null) {
+      const length = typeof body === "string" ? utf8Length(body) : body.length;
+      if (this.request.method === "HEAD") headers["content-length"] = String(length);
+      else this.host.requests.sent.add(length);
     }
     return new Response(body, { status, headers });
   }
@@ -151,6 +156,7 @@ export class Exchange {
   /** The answer to a request that `error` ended. Defects are logged, and end the node where they have to. */
   refuse(error: unknown): Response {
     const refusal = refusalOf(error);
+    this.host.requests.refused(refusal.code);
     const { method } = this.request;
     if (refusal.code === "internal") {
       const { log, onDefect } = this.host;

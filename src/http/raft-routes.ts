@@ -32,7 +32,7 @@ import {
   type PeerWireLimits,
 } from "../adapters/peer-wire.ts";
 import { MalformedBytes, PeerUnreachable } from "../errors.ts";
-import type { PeerHandler } from "../ports.ts";
+import type { PeerHandler, PeerObserver } from "../ports.ts";
 import { Arrivals } from "./arrivals.ts";
 import { readPeerBody } from "./peer-body.ts";
 import { problem } from "./problem.ts";
@@ -52,6 +52,7 @@ export interface RaftRoutesOptions {
   readonly limits: RaftRoutesLimits;
   /** Headers of every refusal: whoever is refused may be no peer, and reads them as a client does. */
   readonly marks?: () => Readonly<Record<string, string>>;
+  readonly observer?: PeerObserver;
 }
 
 /** Several times what the peers' own bounds let through. */
@@ -97,6 +98,7 @@ export function raftRoutes(options: RaftRoutesOptions): Hono {
         if ("refused" in exchange) {
           return problemFrom(options, c, 401, "unauthenticated", exchange.refused);
         }
+        options.observer?.requestReceived(exchange.from, type, body.length);
         return await answer(c, type, exchange, body, options);
       } finally {
         inflight[lane]--;
@@ -148,6 +150,7 @@ async function answer(
   }
   try {
     const reply = await handle(handler);
+    options.observer?.replySent(exchange.from, reply.length);
     return new Response(reply, {
       headers: {
         "content-type": "application/cbor",

@@ -55,3 +55,15 @@ export function fromBase64Url(text: string): Key | null {
   const bytes = atob(text.replaceAll("-", "+").replaceAll("_", "/"));
   return base64UrlOf(bytes) === text ? bytes : null;
 }
+
+/** How many bytes a text is in UTF-8. */
+export function utf8Length(text: string): number {
+  let length = text.length;
+  for (let at = 0; at < text.length; at++) {
+    const unit = text.charCodeAt(at);
+    // Each half of a pair of surrogates stands for two bytes of four. There are no others: JSON escapes them.
+    if (unit > 0x7ff && (unit < 0xd800 || unit > 0xdfff)) length += 2;
+    else if (unit > 0x7f) length++;
+  }
+  return length;
+}

@@ -53,6 +53,11 @@ export class History {
     return this.#kept.end;
   }
 
+  /** Of all changes that are kept. */
+  get bytes(): number {
+    return this.#kept.bytes;
+  }
+
   /** Keys that were deleted in a change that is kept, and are absent. */
   get deleted(): OrderedMap<number> {
     return this.#deleted;

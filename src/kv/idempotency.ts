@@ -110,6 +110,12 @@ export class Idempotency {
     return { type: "first" };
   }
 
+  /** What is kept, and what it comes to in bytes; new sessions are taken on below `bytesMax`. */
+  get usage(): Readonly<Record<"sessions" | "answers" | "bytes" | "bytesMax", number>> {
+    const [sessions, answers] = [this.#sessions.size, this.#answers.size];
+    return { sessions, answers, bytes: this.#bytes, bytesMax: this.#bytesMax };
+  }
+
   /** Half of all that can be kept is. */
   get isHalfFull(): boolean {
     return this.#bytes >= this.#bytesMax / 2;

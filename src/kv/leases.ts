@@ -38,6 +38,11 @@ export class Leases {
     return this.#next;
   }
 
+  /** Leases that were not told to end. */
+  get size(): number {
+    return this.#leases.size;
+  }
+
   get isFull(): boolean {
     return this.#leases.size >= leasesMax;
   }

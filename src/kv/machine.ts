@@ -28,6 +28,7 @@ import {
   runBatch,
   runTransaction,
 } from "./transaction.ts";
+import { type AppliedCounts, type KvUsage, usageOf } from "./usage.ts";
 
 /** Changes that one command of the leader's makes of what is due, at most. */
 const expiredMax = 1000;
@@ -54,6 +55,7 @@ export class KvMachine {
   readonly #watchers = new Set<() => void>();
   /** Stamps that were applied, or came with a snapshot. */
   #stamps = 0;
+  readonly #applied: AppliedCounts = {};
 
   /** What the leader does for this machine; `Housekeeping` of `ports.ts`, by shape. */
   readonly housekeeping: {
@@ -77,6 +79,10 @@ export class KvMachine {
   /** The keys after the last command. Replaced by `restore`: ask for it each time. */
   get store(): Store {
     return this.#state.store;
+  }
+
+  get usage(): KvUsage {
+    return usageOf(this.#state, this.#applied);
   }
 
   /** Undefined where there is no such lease. */
@@ -199,6 +205,7 @@ export class KvMachine {
   #run(command: Command, bytesMax: number = resultBytesMax): KvResult {
     const { store, leases, time } = this.#state;
     const { revision } = store;
+    this.#applied[command.type] = (this.#applied[command.type] ?? 0) + 1;
     switch (command.type) {
       case "put":
         return this.#put(command);

@@ -64,6 +64,11 @@ export class Page {
     return this.#starts.length;
   }
 
+  /** Bytes of the records. */
+  get used(): number {
+    return this.#used;
+  }
+
   /** The records, as they are until the page's owner changes them. */
   get records(): Uint8Array {
     return this.#bytes.subarray(0, this.#used);

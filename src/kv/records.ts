@@ -21,12 +21,14 @@ export type PutDraft = Omit<Draft, "created" | "version">;
 export class Records {
   readonly #pages: OrderedMap<Page>;
   #size: number;
+  #bytes: number;
   /** Of the pages that nobody else refers to. */
   #owner: Owner = {};
 
-  private constructor(pages: OrderedMap<Page>, size: number) {
+  private constructor(pages: OrderedMap<Page>, size: number, bytes: number) {
     this.#pages = pages;
     this.#size = size;
+    this.#bytes = bytes;
   }
 
   static empty(): Records {
@@ -39,12 +41,14 @@ export class Records {
     const pages = new OrderedMap<Page>();
     pages.set("", Page.of(owner, new Uint8Array(0)));
     let size = 0;
+    let bytes = 0;
     for (const run of runs) {
       const page = Page.of(owner, run);
       pages.set(size === 0 ? "" : page.key(0), page);
       size += page.count;
+      bytes += page.used;
     }
-    const records = new Records(pages, size);
+    const records = new Records(pages, size, bytes);
     records.#owner = owner;
     return records;
   }
@@ -52,6 +56,11 @@ export class Records {
   /** Keys held. */
   get size(): number {
     return this.#size;
+  }
+
+  /** Of all records. */
+  get bytes(): number {
+    return this.#bytes;
   }
 
   get(key: Key): Item | undefined {
@@ -100,7 +109,10 @@ export class Records {
 
   #setAt(bound: Key, page: Page, found: number, key: Key, draft: Draft): void {
     const isLast = ~found === page.count;
+    // Read first: a page that is this one's own is written into.
+    const { used } = page;
     const changed = page.with(this.#owner, found, key, draft);
+    this.#bytes += changed.used - used;
     if (found < 0) this.#size++;
     if (changed.isOverfull) {
       // Keys that come in order leave full pages behind.
@@ -162,7 +174,7 @@ export class Records {
   /** Takes O(1). */
   clone(): Records {
     this.#owner = {};
-    return new Records(this.#pages.clone(), this.#size);
+    return new Records(this.#pages.clone(), this.#size, this.#bytes);
   }
 
   *#placesAscending(range: KeyRange): Generator<readonly [Key, Page, number], void> {
@@ -209,11 +221,14 @@ export class Records {
 
   #cut(bound: Key, page: Page, { from, to }: { readonly from: number; readonly to: number }): void {
     this.#size -= to - from;
+    const { used } = page;
     if (from === 0 && to === page.count && bound !== "") {
+      this.#bytes -= used;
       this.#pages.delete(bound);
       return;
     }
     const rest = page.without(this.#owner, from, to);
+    this.#bytes += rest.used - used;
     if (rest !== page) this.#pages.set(bound, rest);
   }
 

@@ -67,6 +67,16 @@ export class Store implements View {
     return this.#records.size;
   }
 
+  /** Bytes of all keys and what they hold. */
+  get bytes(): number {
+    return this.#records.bytes;
+  }
+
+  /** Bytes of the changes that are kept. */
+  get historyBytes(): number {
+    return this.#history.bytes;
+  }
+
   get historyLimits(): HistoryLimits {
     return this.#history.limits;
   }

@@ -72,7 +72,8 @@ export class Applier<Result> {
   }
 
   apply(entries: readonly Entry[], listener: ApplierListener<Result> | null): void {
-    const { machine } = this.#parts;
+    const { machine, clock, observer } = this.#parts;
+    const since = clock.now();
     for (const entry of entries) {
       const result = entry.kind === "command" ? machine.apply(entry) : null;
       if (entry.kind === "configuration") {
@@ -82,13 +83,15 @@ export class Applier<Result> {
       this.#applied = entry;
       listener?.onApplied(entry, result);
     }
+    observer.applied((clock.now() - since) / 1000, entries.length);
     listener?.onAppliedUpTo(this.index);
   }
 
   /** Puts the received snapshot in place of the node's own and of the machine's state. */
   async restore(meta: SnapshotMeta, listener: ApplierListener<Result> | null): Promise<void> {
-    const { log } = this.#parts;
+    const { log, clock, observer } = this.#parts;
     await this.#snapshotting;
+    const since = clock.now();
     await this.receiver.install(meta);
     await this.#restoreMachine();
     this.#applied = meta;
@@ -96,6 +99,7 @@ export class Applier<Result> {
     this.#bytesSinceSnapshot = 0;
     listener?.onRestored(meta.index);
     listener?.onAppliedUpTo(meta.index);
+    observer.snapshotInstalled((clock.now() - since) / 1000, meta.index);
     log("info", "restored from a received snapshot", { index: meta.index, term: meta.term });
   }
 

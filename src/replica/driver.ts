@@ -216,18 +216,18 @@ export class Driver<Result> {
   }
 
   #request(message: RequestMessage): Promise<ReplyMessage> {
-    const { transport, snapshots, clock, options } = this.#parts;
+    const { transport, snapshots, clock, observer, options } = this.#parts;
     if (message.type !== "installSnapshot") {
       return transport.request(message, options.peerTimeoutMs);
     }
     const wanted = () => this.#state === "running" && this.raft.leader === options.raft.id;
-    const { peerTimeoutMs } = options;
     const timeouts = {
-      chunkMs: 4 * peerTimeoutMs,
-      againMs: 4 * peerTimeoutMs,
-      installMs: 60 * peerTimeoutMs,
+      chunkMs: 4 * options.peerTimeoutMs,
+      againMs: 4 * options.peerTimeoutMs,
+      installMs: 60 * options.peerTimeoutMs,
     };
-    return sendSnapshot({ store: snapshots, transport, clock }, message, wanted, timeouts);
+    const parts = { store: snapshots, transport, clock, observer };
+    return sendSnapshot(parts, message, wanted, timeouts);
   }
 
   #persist(persist: Persist, restore: SnapshotMeta | null): void {

@@ -6,6 +6,7 @@ import { MalformedBytes, PeerUnreachable } from "../errors.ts";
 import type {
   Clock,
   Logger,
+  ReplicaObserver,
   SnapshotChunk,
   SnapshotChunkReply,
   SnapshotFile,
@@ -35,6 +36,7 @@ export interface TransferParts {
   readonly store: Pick<SnapshotStore, "openFile">;
   readonly transport: Pick<Transport, "request" | "sendChunk">;
   readonly clock: Pick<Clock, "now">;
+  readonly observer?: Pick<ReplicaObserver, "snapshotSent">;
 }
 
 /**
@@ -50,10 +52,16 @@ export async function sendSnapshot(
 ): Promise<ReplyMessage> {
   const file = await parts.store.openFile();
   if (file === null) throw new PeerUnreachable("there is no snapshot to send", false);
+  const { clock, observer } = parts;
+  const since = clock.now();
+  let outcome: "ok" | "failed" = "failed";
   try {
     await sendChunks(parts.transport, message, file, wanted, timeouts.chunkMs);
-    return await install(parts, { ...message, meta: file.meta }, wanted, timeouts);
+    const reply = await install(parts, { ...message, meta: file.meta }, wanted, timeouts);
+    if (reply.type === "installSnapshotReply" && reply.success) outcome = "ok";
+    return reply;
   } finally {
+    observer?.snapshotSent(message.to, outcome, (clock.now() - since) / 1000);
     await file.close();
   }
 }

@@ -74,11 +74,12 @@ describe("GET /metrics", () => {
   it("tells Prometheus of role, term, log, proposals, disk and process", async () => {
     const { app, metrics, put } = fixture();
     await put("a");
-    metrics.roleChanged({ leader: null });
-    metrics.roleChanged({ leader: "n1" });
-    metrics.roleChanged({ leader: null });
-    metrics.roleChanged({ leader: "n2" });
-    metrics.persisted(0.003, 4096);
+    metrics.roleChanged({ role: "follower", leader: null });
+    metrics.roleChanged({ role: "leader", leader: "n1" });
+    metrics.roleChanged({ role: "follower", leader: null });
+    metrics.roleChanged({ role: "follower", leader: "n2" });
+    metrics.persisted(0.003);
+    metrics.written(0.001, 4096);
     metrics.proposalEnded("ok", 0.0015);
     metrics.proposalEnded("unknown", 2);
     metrics.snapshotWritten(0.5);
@@ -102,14 +103,14 @@ describe("GET /metrics", () => {
         "holdfast_server_proposals_ok_total 1",
         'holdfast_server_proposals_failed_total{outcome="unknown"} 1',
         'holdfast_server_proposals_failed_total{outcome="not_applied"} 0',
-        'holdfast_disk_wal_fsync_duration_seconds_bucket{le="0.002"} 0',
-        'holdfast_disk_wal_fsync_duration_seconds_bucket{le="0.004"} 1',
+        'holdfast_disk_wal_persist_duration_seconds_bucket{le="0.002"} 0',
+        'holdfast_disk_wal_persist_duration_seconds_bucket{le="0.004"} 1',
         "holdfast_disk_wal_write_bytes_total 4096",
         'holdfast_disk_backend_commit_duration_seconds_bucket{le="0.002"} 1',
-        "holdfast_disk_snapshot_save_duration_seconds_count 1",
-        "holdfast_store_revision 1",
-        "holdfast_store_keys 1",
-        "holdfast_watchers 0",
+        "holdfast_disk_backend_snapshot_duration_seconds_count 1",
+        "holdfast_mvcc_current_revision 1",
+        "holdfast_mvcc_keys 1",
+        "holdfast_mvcc_watchers 0",
       ]
     ) {
       assert.ok(lines.has(line), line);

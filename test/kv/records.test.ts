@@ -53,6 +53,7 @@ function assertSame(records: Records, model: Model, random: Random): void {
   const end = random(3) === 0 ? null : keyOf(random);
   const expected = sorted(model, start, end).map(([key, held]) => [key, itemOf(held)]);
   assert.equal(records.size, model.size);
+  assert.equal(records.bytes, [...records.runs()].reduce((sum, run) => sum + run.length, 0));
   assert.deepEqual([...records.ascending({ start, end })], expected);
   assert.deepEqual([...records.descending({ start, end })], expected.toReversed());
 }
@@ -114,6 +115,7 @@ describe("records", () => {
     assert.deepEqual([records.get("k7")?.value[0], clone.get("k8")?.value[0]], [7, 8]);
     clone.deleteRange(all, () => {});
     assert.deepEqual([clone.size, records.size], [0, 100]);
+    assert.equal(clone.bytes, 0);
   });
 
   for (const size of [1, 300, pageBytes - 100, pageBytes, 100_000]) {

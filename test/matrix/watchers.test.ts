@@ -138,7 +138,7 @@ class Crowd implements AsyncDisposable {
 
   async gauge(): Promise<number> {
     const { text } = await this.http.request(`${this.node.url}/metrics`);
-    return Number(/^holdfast_watchers (\d+)$/m.exec(text())?.[1]);
+    return Number(/^holdfast_mvcc_watchers (\d+)$/m.exec(text())?.[1]);
   }
 
   disperse(): void {

@@ -17,6 +17,10 @@ export const silent: ReplicaObserver = {
   persisted: () => {},
   proposalEnded: () => {},
   snapshotWritten: () => {},
+  applied: () => {},
+  readEnded: () => {},
+  snapshotSent: () => {},
+  snapshotInstalled: () => {},
 };
 
 const wireLimits = {

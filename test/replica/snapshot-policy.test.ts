@@ -81,6 +81,10 @@ function partsOf(setting: Setting, snapshots: SnapshotStore): ReplicaParts<null>
       persisted: () => {},
       proposalEnded: () => {},
       snapshotWritten: () => {},
+      applied: () => {},
+      readEnded: () => {},
+      snapshotSent: () => {},
+      snapshotInstalled: () => {},
     },
   };
 }

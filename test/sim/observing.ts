@@ -31,6 +31,10 @@ export function observerOf(observed: Observed): ReplicaObserver {
     persisted: () => {},
     proposalEnded: () => {},
     snapshotWritten: () => {},
+    applied: () => {},
+    readEnded: () => {},
+    snapshotSent: () => {},
+    snapshotInstalled: () => {},
   };
 }
 

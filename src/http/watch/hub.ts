@@ -59,6 +59,7 @@ export class WatchHub {
   #round: Iterator<void> | null = null;
   #awake = false;
   #stopped = false;
+  #cutOff = 0;
 
   /** `stalenessMs` is how old the source's state is at most. */
   constructor(source: WatchSource, stalenessMs: () => number | null, limits: WatchLimits) {
@@ -82,6 +83,21 @@ export class WatchHub {
   /** Watchers whose streams have not ended. */
   get size(): number {
     return this.#all.size;
+  }
+
+  /** Bytes that wait for clients to read them; what several wait for counts once. */
+  get queuedBytes(): number {
+    return this.#queued.total;
+  }
+
+  /** Bytes that clients were handed so far. */
+  get handedBytes(): number {
+    return this.#queued.handed;
+  }
+
+  /** Watchers that were cut off so far, because they read too slowly or lost what they were to be told. */
+  get cutOff(): number {
+    return this.#cutOff;
   }
 
   /**
@@ -141,6 +157,7 @@ export class WatchHub {
 
   /** Its client may come back for what it has not read. */
   #cut(watcher: Watcher): void {
+    this.#cutOff++;
     const revision = watcher.handedUpTo(this.#seenBy(watcher));
     if (!this.#live.remove(watcher)) this.#catchUp.remove(watcher);
     this.#pulse.remove(watcher);

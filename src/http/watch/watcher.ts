@@ -10,6 +10,8 @@ const handedBytesMax = 64 * 1024;
 /** Bytes that wait in all queues, each chunk counted once. */
 export class QueuedBytes {
   total = 0;
+  /** That were handed to clients, for each of them, since the node began. */
+  handed = 0;
 
   hold(chunk: Chunk): void {
     if (chunk.holders++ === 0) this.total += sizeOf(chunk);
@@ -125,7 +127,10 @@ export class Watcher {
       if (bytes > handedBytesMax) break;
     }
     const handed = this.#queue.splice(0, count);
-    for (const chunk of handed) this.#forget(chunk);
+    for (const chunk of handed) {
+      this.#forget(chunk);
+      this.#host.queued.handed += chunk.bytes.length;
+    }
     this.#isAsked = false;
     this.#controller.enqueue(handed.length === 1 ? first.bytes : joined(handed));
     if (this.#state === "ending") this.end();

@@ -1,0 +1,28 @@
+/** How much a machine holds, and what it has done: at hand, however much it is. */
+import type { Command } from "./command.ts";
+import type { State } from "./state.ts";
+
+/** Commands that were applied in this life, by their type; what a keyed one holds is counted as well. */
+export type AppliedCounts = Partial<Record<Command["type"], number>>;
+
+export interface KvUsage {
+  readonly keys: number;
+  /** Of keys and what they hold. */
+  readonly bytes: number;
+  readonly historyBytes: number;
+  readonly leases: number;
+  /** Of the idempotency table; it takes new sessions on below `bytesMax`. */
+  readonly kept: Readonly<Record<"sessions" | "answers" | "bytes" | "bytesMax", number>>;
+  readonly applied: Readonly<AppliedCounts>;
+}
+
+export function usageOf({ store, leases, idempotency }: State, applied: AppliedCounts): KvUsage {
+  return {
+    keys: store.size,
+    bytes: store.bytes,
+    historyBytes: store.historyBytes,
+    leases: leases.size,
+    kept: idempotency.usage,
+    applied,
+  };
+}
