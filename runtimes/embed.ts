@@ -19,6 +19,7 @@ import { type EmbedOptions, readEmbedOptions } from "./embed-options.ts";
 import { fetchInProcess, IN_PROCESS_URL } from "./in-process.ts";
 import { openUnserved, type Runtime, type UnservedNode } from "./open-node.ts";
 import { kvMachineOf, kvService, ownService, type Service } from "./service.ts";
+import { Versions } from "./versions.ts";
 
 /** What a replica is embedded with. */
 export interface Embedding extends EmbedOptions {
@@ -65,8 +66,9 @@ export interface Embedded {
  */
 export async function open(options: Embedding): Promise<EmbeddedKv> {
   const { requestTimeoutMs, parts } = await partsOf(options);
-  const service = kvService(kvMachineOf(parts.config));
-  const node = await openUnserved({ ...parts, service });
+  const versions = new Versions();
+  const service = kvService(kvMachineOf(parts.config, versions));
+  const node = await openUnserved({ ...parts, service, versions });
   return new EmbeddedKv(new Inside(node), requestTimeoutMs);
 }
 
@@ -88,7 +90,7 @@ export async function openReplica<Result, Machine extends OwnMachine<Result>>(
   const { machine, ...embedding } = options;
   const { requestTimeoutMs, parts } = await partsOf(embedding);
   const service: Service<Result> = ownService(completed<Result>(machine));
-  const node = await openUnserved({ ...parts, service });
+  const node = await openUnserved({ ...parts, service, versions: new Versions() });
   return new EmbeddedReplica(new Inside(node), machine, requestTimeoutMs);
 }
 

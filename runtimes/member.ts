@@ -9,6 +9,7 @@ import {
   type PeerAuthenticator,
   type PeerWireLimits,
 } from "../src/adapters/peer-wire.ts";
+import { FIRST_WIRE, refusalOf } from "../src/adapters/wire-version.ts";
 import {
   APPEND_ENTRIES_MAX,
   COMMAND_BYTES_MAX,
@@ -25,6 +26,7 @@ import { marksOf } from "../src/http/exchange.ts";
 import { defaultHelloLimits, helloRoute, type HelloRouteOptions } from "../src/http/hello-route.ts";
 import type { Metrics } from "../src/http/metrics.ts";
 import { defaultInflightMax, raftRoutes } from "../src/http/raft-routes.ts";
+import { newestVersion, releaseOf } from "../src/kv/cluster-version.ts";
 import type { Clock, Logger, ReplicaObserver, StateMachine, Transport } from "../src/ports.ts";
 import type { Configuration, NodeId } from "../src/raft/types.ts";
 import { Replica } from "../src/replica.ts";
@@ -32,6 +34,7 @@ import type { Room } from "./door.ts";
 import type { Runtime } from "./runtime.ts";
 import type { Service } from "./service.ts";
 import { version } from "./version.ts";
+import type { Versions } from "./versions.ts";
 
 /** How long a node that is to be taken in may take to say whose it is, in milliseconds. */
 const NEWCOMER_TIMEOUT_MS = 500;
@@ -95,6 +98,7 @@ export interface Surroundings<Result> {
   readonly clock: Clock;
   readonly metrics: Metrics;
   readonly service: Service<Result>;
+  readonly versions: Versions;
   readonly sayHello: SayHello;
   /** Of hellos, in both directions. */
   readonly authenticator: PeerAuthenticator;
@@ -106,8 +110,11 @@ export function authenticatorFor(
   clusterId: string,
   config: Pick<NodeConfig, "id" | "secret">,
   clock: Clock,
+  onHeard: (from: NodeId, version: number) => void,
 ): PeerAuthenticator {
   return createPeerAuthenticator({
+    speaks: newestVersion,
+    onHeard,
     self: config.id,
     clusterId,
     secrets: config.secret === null ? [] : [config.secret],
@@ -129,7 +136,8 @@ export function roomOver<Result>(
   around: Surroundings<Result>,
   over: RoomParts<Result>,
 ): Room {
-  const { config, runtime, log, clock, metrics, service, authenticator, onDefect } = around;
+  const { config, runtime, log, clock, metrics, service, versions, authenticator, onDefect } =
+    around;
   const { replica, answer, raft, clusterId } = over;
   const parts = service.http(replica);
   const marks = () => marksOf(parts);
@@ -142,9 +150,17 @@ export function roomOver<Result>(
     log,
     onDefect,
     checkNewcomer: (newcomer) => refuseMemberOfAnother(around, clusterId, newcomer),
+    speaks: (id) => versions.of(id),
     leaseReads: config.leaseReads,
     limits: { valueBytesMax: config.maxValueBytes, requestTimeoutMs: config.requestTimeoutMs },
-    peerRoutes: helloRoute({ authenticator, answer, marks, raft, limits: defaultHelloLimits }),
+    peerRoutes: helloRoute({
+      authenticator,
+      answer,
+      marks,
+      raft,
+      wire: versions,
+      limits: defaultHelloLimits,
+    }),
   };
   const app = createApp(options);
   return { marks, handle: async (request, bindings) => await app.fetch(request, bindings) };
@@ -162,26 +178,30 @@ export async function openMember<Result>(
   storage: DataDirectory,
   cluster: ClusterBirth,
 ): Promise<Member<Result> & { readonly room: Room }> {
-  const { config, runtime, clock, log, metrics, service } = around;
+  const { config, runtime, clock, log, metrics, service, versions } = around;
   const { machine } = service;
   const { clusterId, birth } = cluster;
   warnOfAnotherUrl(birth.urls[config.id], config, log);
-  const authenticator = authenticatorFor(clusterId, config, clock);
+  const onHeard = (from: NodeId, spoken: number) => versions.hear(from, spoken);
+  const authenticator = authenticatorFor(clusterId, config, clock, onHeard);
   const transport = createFetchTransport({
     authenticator,
     clock,
     fetch: runtime.peerFetch,
     urls: birth.urls,
+    wire: versions,
     limits: { wire: wireLimits, replyBytesMax: wireLimits.bodyBytesMax, lanes: defaultLanes },
     observer: metrics,
   });
   const parts = { config, storage, cluster, transport, clock, log, observer: metrics, machine };
   const replica = await assembleReplica(parts);
+  versions.attach(replica);
   const marked = service.http(replica);
   const raft = raftRoutes({
     handler: replica,
     authenticator,
     observer: metrics,
+    wire: versions,
     marks: () => marksOf(marked),
     limits: {
       wire: wireLimits,
@@ -205,7 +225,7 @@ function warnOfAnotherUrl(known: string | undefined, { advertise }: NodeConfig, 
  * @throws {ChangeRefused}
  */
 async function refuseMemberOfAnother(
-  { self, sayHello }: Pick<Surroundings<unknown>, "self" | "sayHello">,
+  { self, sayHello, versions }: Pick<Surroundings<unknown>, "self" | "sayHello" | "versions">,
   clusterId: string | null,
   { id, url }: { readonly id: NodeId; readonly url: string },
 ): Promise<void> {
@@ -216,6 +236,14 @@ async function refuseMemberOfAnother(
   } catch (error) {
     if (error instanceof PeerUnreachable) return;
     throw error;
+  }
+  const spoken = versions.greetedBy(id) ?? FIRST_WIRE;
+  if (spoken < versions.needs) {
+    const release = releaseOf(versions.needs);
+    throw new ChangeRefused(
+      "bad_request",
+      `${refusalOf(id, spoken, versions.needs)}, to ${release} or later`,
+    );
   }
   if (reply.state !== "member" || reply.clusterId === clusterId) return;
   throw new ChangeRefused(

@@ -39,6 +39,7 @@ import type { Runtime, Server } from "./runtime.ts";
 import { kvMachineOf, kvService, type Service } from "./service.ts";
 import { openStorage } from "./storage.ts";
 import { version } from "./version.ts";
+import { Versions } from "./versions.ts";
 
 export { birthOf, drawIncarnation } from "./birth.ts";
 export type { Handler } from "./door.ts";
@@ -83,9 +84,11 @@ export async function openNode(
   log: Logger,
   logDropped: () => number = () => 0,
 ): Promise<RunningNode> {
-  const machine = kvMachineOf(config);
+  const versions = new Versions();
+  const machine = kvMachineOf(config, versions);
   const serve = (handler: Handler): Promise<Server> => listen(runtime, config.listen, handler);
-  const node = await open({ config, runtime, log, logDropped, service: kvService(machine), serve });
+  const service = kvService(machine);
+  const node = await open({ config, runtime, log, logDropped, service, versions, serve });
   return Object.assign(node, { url: urlOf(config.listen), machine });
 }
 
@@ -97,6 +100,8 @@ export interface UnservedParts<Result> {
   /** How many lines the log has thrown away so far. */
   readonly logDropped?: () => number;
   readonly service: Service<Result>;
+  /** What the members speak; the service's machine may rise by it. */
+  readonly versions: Versions;
 }
 
 /** Opens a node that somebody else serves. @throws {DataDirectoryRefused} {CorruptData} {DiskFailure} */
@@ -154,7 +159,7 @@ class OpenNode<Result> implements UnservedNode<Result> {
   #endWatch: () => void = () => {};
 
   constructor(storage: DataDirectory, { serve, ...parts }: Parts<Result>) {
-    const { config, runtime } = parts;
+    const { config, runtime, log, versions } = parts;
     this.id = config.id;
     this.#storage = storage;
     this.#serve = serve;
@@ -162,14 +167,21 @@ class OpenNode<Result> implements UnservedNode<Result> {
     const metrics = new Metrics({ version, runtime: runtime.name, id: config.id, logDropped });
     if (storage.wal instanceof FileWal) storage.wal.observe(metrics);
     const clock = createSystemClock();
-    const authenticator = authenticatorFor(HELLO_CLUSTER, config, clock);
+    const onHeard = (from: string, version: number) => versions.greet(from, version);
+    const authenticator = authenticatorFor(HELLO_CLUSTER, config, clock, onHeard);
+    versions.open({ storage, clock, log, onDefect: this.#halted.resolve });
     this.#around = {
       ...parts,
       self: storage.newborn,
       clock,
       metrics,
       authenticator,
-      sayHello: createHelloSender({ authenticator, clock, fetch: runtime.peerFetch }),
+      sayHello: createHelloSender({
+        authenticator,
+        clock,
+        fetch: runtime.peerFetch,
+        wire: versions,
+      }),
       onDefect: this.#halted.resolve,
     };
   }

@@ -6,6 +6,7 @@ import { defaultHttpLimits } from "../src/http/limits.ts";
 import { KvMachine } from "../src/kv/machine.ts";
 import type { KvResult } from "../src/kv/result.ts";
 import type { StateMachine } from "../src/ports.ts";
+import type { Versions } from "./versions.ts";
 
 /** A state machine, and how it is seen over HTTP. */
 export interface Service<Result> {
@@ -20,9 +21,15 @@ export interface Service<Result> {
   readonly stop: () => void;
 }
 
-/** The key-value store as a node's options have it. */
-export function kvMachineOf({ historyRevisions, historyBytes }: NodeConfig): KvMachine {
-  return new KvMachine({ history: { revisionsMax: historyRevisions, bytesMax: historyBytes } });
+/** The key-value store as a node's options have it, of a version that `versions` lets rise. */
+export function kvMachineOf(
+  { historyRevisions, historyBytes }: NodeConfig,
+  versions: Pick<Versions, "spokenByAll">,
+): KvMachine {
+  return new KvMachine({
+    history: { revisionsMax: historyRevisions, bytesMax: historyBytes },
+    spokenByAll: () => versions.spokenByAll(),
+  });
 }
 
 /** The key-value store. */

@@ -24,6 +24,7 @@ export function openMemory(newborn: Newborn, earlier?: MemoryStorage): MemorySto
   const { wal, recovered } = openMemoryWal({ index: 0, term: 0, crc: 0 }, earlier?.wal);
   const snapshots = earlier?.snapshots ?? openMemorySnapshots();
   let cluster = earlier?.cluster ?? null;
+  let format = earlier?.format ?? 1;
   return {
     newborn: earlier?.newborn ?? newborn,
     get cluster(): ClusterBirth | null {
@@ -35,6 +36,12 @@ export function openMemory(newborn: Newborn, earlier?: MemoryStorage): MemorySto
       cluster = entered;
     },
     leave: async () => {},
+    get format(): number {
+      return format;
+    },
+    raise: async (raised) => {
+      format = Math.max(format, raised);
+    },
     wal,
     recovered,
     snapshots,

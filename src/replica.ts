@@ -245,6 +245,11 @@ export class Replica<Result> implements PeerHandler {
     return this.#management.members();
   }
 
+  /** What the state machine wants of a leader may have changed: it is looked at. */
+  attend(): void {
+    if (this.#driver.state === "running") this.#timekeeper?.look();
+  }
+
   /** A member that nobody had heard of yet has come, in this life of its disk: a leader takes note of it. */
   bind(member: NodeId, incarnation: string): void {
     if (this.#driver.state === "running") this.#driver.step({ type: "bind", member, incarnation });

@@ -7,7 +7,8 @@
  *                 {"format":1,"clusterId":"…","id":"n1","incarnation":"…","birth":{"voters":[…],"outgoing":[],
  *                  "learners":[],"urls":{…},"incarnations":{…}},"crc":…}
  *                 and with "removed":true before "crc" once the node was removed from that cluster.
- *                 CRC-32 of all before it, written without spaces: a decayed voter would change majorities
+ *                 CRC-32 of all before it, written without spaces: a decayed voter would change majorities.
+ *                 "format":2 once the directory may hold what 0.1.0 doesn't know (see `identity.ts`)
  * wal/            the log
  * snapshots/      the state machine's snapshots
  * repair.json, mending/, damaged/      what a repair does and did: see `repair.ts`
@@ -18,13 +19,19 @@
  * blank; where it does, so must the log stand. The incarnation is in this one file, so that no part of a directory can
  * be lost and its life go on.
  */
-import { crc32 } from "node:zlib";
-import * as v from "valibot";
 import { CorruptData, DataDirectoryRefused, DiskFailure } from "../errors.ts";
 import type { FileSystem, LogDebt, Logger, RecoveredLog, SnapshotStore, Wal } from "../ports.ts";
 import type { Configuration, NodeId } from "../raft/types.ts";
 import { openFileSnapshots } from "./file-snapshots.ts";
 import { type OpenedWal, openFileWal } from "./file-wal.ts";
+import {
+  FIRST_FORMAT,
+  IDENTITY_NAME,
+  type Known,
+  readIdentity,
+  writeIdentity,
+} from "./identity.ts";
+import { refuseLaterFormats } from "./later-formats.ts";
 import { endRepair, type LogEnd, repair, type RepairSite, resumeRepair } from "./repair.ts";
 import { corrupt } from "./wal-recovery.ts";
 
@@ -59,60 +66,21 @@ export interface DataDirectory {
   enter(cluster: ClusterBirth): Promise<void>;
   /** Notes that `cluster`, which it belongs to, has removed it; durable when this resolves. @throws {DiskFailure} */
   leave(cluster: ClusterBirth): Promise<void>;
+  /** Which releases may read it: see `identity.ts`. */
+  readonly format: number;
+  /** Bars all releases that don't know this format; durable when this resolves. @throws {DiskFailure} */
+  raise(format: number): Promise<void>;
   /** What a repair has left to be had from the peers; null where nothing is. */
   readonly debt: LogDebt | null;
   /** Gives the lock back; the WAL is closed before. */
   release(): Promise<void>;
 }
 
-const IDENTITY_BYTES_MAX = 64 * 1024;
-const IDENTITY_NAME = "identity.json";
-const TEMPORARY_NAME = "identity.json.tmp";
 /** What a directory may hold before its first start, beside files whose names begin with a dot. */
 const ownNames =
   /^(lock(\.pid)?|identity\.json(\.tmp)?|wal|snapshots|repair\.json(\.tmp)?|mending|damaged|lost\+found|\..*)$/;
 
 const diskTroubles: ReadonlySet<unknown> = new Set(["ENOSPC", "EDQUOT", "EIO"]);
-
-const ids = v.array(v.string());
-/** Not `v.record`, which drops a member whose id is `__proto__`. */
-const texts = v.custom<Readonly<Record<NodeId, string>>>((value) =>
-  typeof value === "object" && value !== null && !Array.isArray(value) &&
-  Object.values(value).every((text) => typeof text === "string")
-);
-const identityShape = v.object({
-  format: v.literal(1),
-  clusterId: v.string(),
-  id: v.string(),
-  // Directories that were made before there were incarnations have none.
-  incarnation: v.optional(v.string()),
-  crc: v.number(),
-  birth: v.object({
-    voters: v.pipe(ids, v.minLength(1)),
-    outgoing: ids,
-    learners: ids,
-    urls: texts,
-    incarnations: v.optional(texts),
-  }),
-  removed: v.optional(v.literal(true)),
-});
-const newbornShape = v.object({
-  format: v.literal(1),
-  id: v.string(),
-  incarnation: v.string(),
-  crc: v.number(),
-  // Or what lost its first configuration would be taken for what never had one.
-  clusterId: v.optional(v.undefined()),
-  birth: v.optional(v.undefined()),
-});
-
-/** What `identity.json` says. */
-interface Known {
-  readonly id: NodeId;
-  readonly incarnation: string | undefined;
-  readonly cluster: ClusterBirth | null;
-  readonly removed?: true | undefined;
-}
 
 /**
  * Locks a directory and opens what it holds, or makes it `newborn`'s where it is empty. Where it was one's already, that
@@ -153,14 +121,18 @@ export async function openDataDirectory(
     // A process killed at its first start may have left the identity's name in the system's cache only.
     if (known !== null) await refusing(directory, () => fs.syncDirectory(directory));
     const { segmentBytes, log = () => {} } = options;
+    await refusing(directory, () => refuseLaterFormats(fs, directory));
     const self = { id: newborn.id, incarnation: known?.incarnation ?? newborn.incarnation };
+    const file = new IdentityFile(fs, directory, {
+      ...{ format: FIRST_FORMAT, cluster: null },
+      ...known,
+      ...self,
+    });
     const site = { fs, directory, id: self.id, segmentBytes, log };
     const { snapshots, opened, debt } = await openStores(site, known?.cluster ?? null);
-    const write = (content: Pick<Known, "cluster" | "removed">): Promise<void> =>
-      refusing(directory, () => writeIdentity(fs, directory, documentOf({ ...self, ...content })));
     try {
       checkBeginning(directory, known, opened);
-      if (known?.incarnation === undefined) await write({ cluster: known?.cluster ?? null });
+      if (known?.incarnation === undefined) await file.write({});
     } catch (error) {
       await opened.wal.close();
       throw error;
@@ -174,13 +146,48 @@ export async function openDataDirectory(
       recovered,
       snapshots,
       debt,
-      enter: (cluster) => write({ cluster }),
-      leave: (cluster) => write({ cluster, removed: true }),
+      enter: (cluster) => file.write({ cluster }),
+      leave: (cluster) => file.write({ cluster, removed: true }),
+      get format(): number {
+        return file.known.format;
+      },
+      raise: async (format) => {
+        if (format > file.known.format) await file.write({ format });
+      },
       release,
     };
   } catch (error) {
     await release();
     throw error;
+  }
+}
+
+/** What the file says, and changes of it, one after the other. */
+class IdentityFile {
+  readonly #fs: FileSystem;
+  readonly #directory: string;
+  #known: Known;
+  #writing: Promise<void> = Promise.resolve();
+
+  constructor(fs: FileSystem, directory: string, known: Known) {
+    this.#fs = fs;
+    this.#directory = directory;
+    this.#known = known;
+  }
+
+  /** What is durable. */
+  get known(): Known {
+    return this.#known;
+  }
+
+  write(change: Partial<Known>): Promise<void> {
+    const written = this.#writing.then(async () => {
+      const known = { ...this.#known, ...change };
+      await refusing(this.#directory, () => writeIdentity(this.#fs, this.#directory, known));
+      this.#known = known;
+    });
+    this.#writing = written.catch(() => {});
+    return written;
   }
 }
 
@@ -247,88 +254,6 @@ function checkBeginning(
         `empty directory`,
     );
   }
-}
-
-async function readIdentity(fs: FileSystem, directory: string): Promise<Known | null> {
-  const path = `${directory}/${IDENTITY_NAME}`;
-  if (!(await fs.list(directory)).includes(IDENTITY_NAME)) return null;
-  const bytes = await readFirst(fs, path, IDENTITY_BYTES_MAX + 1);
-  const value = bytes.length > IDENTITY_BYTES_MAX ? null : parse(bytes);
-  const known = knownIn(value);
-  if (known !== null) return known;
-  throw new CorruptData(
-    path,
-    0,
-    "this is not an identity of format 1, or no sound one: restore the file from a copy, or empty this node's data " +
-      "directory and give the cluster a new member under another id",
-  );
-}
-
-/** Null where it says nothing sound. */
-function knownIn(value: unknown): Known | null {
-  const member = v.safeParse(identityShape, value);
-  const known = member.success ? memberIn(member.output) : newbornIn(value);
-  return known !== null && known.crc === crcOf(documentOf(known)) ? known : null;
-}
-
-function memberIn(
-  { clusterId, id, incarnation, birth, removed, crc }: v.InferOutput<typeof identityShape>,
-): Known & { readonly crc: number } {
-  const { incarnations, ...rest } = birth;
-  const first = incarnations === undefined ? rest : { ...rest, incarnations };
-  return { id, incarnation, cluster: { clusterId, birth: first }, removed, crc };
-}
-
-function newbornIn(value: unknown): Known & { readonly crc: number } | null {
-  const newborn = v.safeParse(newbornShape, value);
-  if (!newborn.success) return null;
-  const { id, incarnation, crc } = newborn.output;
-  return { id, incarnation, cluster: null, crc };
-}
-
-async function readFirst(fs: FileSystem, path: string, bytes: number): Promise<Uint8Array> {
-  const file = await fs.open(path, "read");
-  try {
-    return await file.read(0, bytes);
-  } finally {
-    await file.close();
-  }
-}
-
-/** Its order is part of the format: the CRC is of this text. What is undefined is not in it. */
-function documentOf({ id, incarnation, cluster, removed }: Known): object {
-  if (cluster === null) return { format: 1, id, incarnation };
-  const { voters, outgoing, learners, urls, incarnations } = cluster.birth;
-  const birth = { voters, outgoing, learners, urls, incarnations };
-  return { format: 1, clusterId: cluster.clusterId, id, incarnation, birth, removed };
-}
-
-function crcOf(document: object): number {
-  return crc32(JSON.stringify(document));
-}
-
-function parse(bytes: Uint8Array): unknown {
-  try {
-    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
-  } catch {
-    return null;
-  }
-}
-
-async function writeIdentity(fs: FileSystem, directory: string, content: object): Promise<void> {
-  const temporary = `${directory}/${TEMPORARY_NAME}`;
-  if ((await fs.list(directory)).includes(TEMPORARY_NAME)) await fs.remove(temporary);
-  const document = { ...content, crc: crcOf(content) };
-  const text = `${JSON.stringify(document, null, 2)}\n`;
-  const file = await fs.open(temporary, "create");
-  try {
-    await file.writev([new TextEncoder().encode(text)], 0);
-    await file.datasync();
-  } finally {
-    await file.close();
-  }
-  await fs.rename(temporary, `${directory}/${IDENTITY_NAME}`);
-  await fs.syncDirectory(directory);
 }
 
 /** Gives the system's refusals to open or create anything the form of {@link DataDirectoryRefused}. */

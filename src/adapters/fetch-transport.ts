@@ -32,10 +32,10 @@ import {
   type PeerAuthenticator,
   type PeerLane,
   peerLanes,
-  peerPaths,
   type PeerRequestType,
   type PeerWireLimits,
 } from "./peer-wire.ts";
+import { firstWire, NEEDS_HEADER, pathOf, type WireVersion } from "./wire-version.ts";
 
 /**
  * What the transport needs of `fetch`. It must send a request once: one that sends again by itself makes
@@ -85,6 +85,8 @@ export interface FetchTransportOptions {
   readonly urls: Readonly<Record<NodeId, string>>;
   readonly limits: FetchTransportLimits;
   readonly observer?: PeerObserver;
+  /** The first version by default. */
+  readonly wire?: Pick<WireVersion, "needs" | "onRefusal">;
 }
 
 /** Creates a transport. Whatever goes wrong with a request is a {@link PeerUnreachable}. */
@@ -101,10 +103,12 @@ interface Peer {
 class FetchTransport implements Transport {
   readonly #options: FetchTransportOptions;
   readonly #deadlines: Deadlines;
+  readonly #wire: Pick<WireVersion, "needs" | "onRefusal">;
   #peers = new Map<NodeId, Peer>();
 
   constructor(options: FetchTransportOptions) {
     this.#options = options;
+    this.#wire = options.wire ?? firstWire;
     this.#deadlines = new Deadlines(options.clock);
     this.setUrls(options.urls);
   }
@@ -217,11 +221,12 @@ class FetchTransport implements Transport {
     call: Call,
   ): Promise<Uint8Array> {
     const { observer, clock } = this.#options;
-    if (observer === undefined) return await this.#exchange(base, to, peerPaths[type], body, call);
+    const path = pathOf(type, this.#wire.needs);
+    if (observer === undefined) return await this.#exchange(base, to, path, body, call);
     const since = clock.now();
     observer.requestSent(to, type, body.length);
     try {
-      const reply = await this.#exchange(base, to, peerPaths[type], body, call);
+      const reply = await this.#exchange(base, to, path, body, call);
       observer.replyReceived(to, type, reply.length, (clock.now() - since) / 1000);
       return reply;
     } catch (error) {
@@ -254,6 +259,7 @@ class FetchTransport implements Transport {
       if (authenticator.isReplyAuthentic(exchange, status, response.headers, bytes)) return bytes;
       throw new PeerUnreachable("the reply's signature is missing or wrong", true);
     }
+    if (status === 401) tellNeeds(this.#wire, to, response.headers);
     // A refusal's signature covers its status only, and anybody may forge an unsigned one.
     const authentic = authenticator.isReplyAuthentic(exchange, status, response.headers, NO_BYTES);
     throw new PeerUnreachable(`status ${status}`, !(authentic && NEVER_HANDLED.has(status)));
@@ -269,6 +275,16 @@ class FetchTransport implements Transport {
     call.controller.abort();
     return null;
   }
+}
+
+/** A refusal may say that this node speaks too little. Anybody may forge one, so it is told, and changes nothing. */
+export function tellNeeds(
+  { onRefusal }: Pick<WireVersion, "onRefusal">,
+  by: NodeId,
+  headers: HeaderReader,
+): void {
+  const needed = headers.get(NEEDS_HEADER);
+  if (needed !== null && /^[1-9][0-9]{0,5}$/.test(needed)) onRefusal(by, Number(needed));
 }
 
 const NO_BYTES = new Uint8Array(0);

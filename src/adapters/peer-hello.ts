@@ -14,9 +14,10 @@ import { MalformedBytes, PeerUnreachable } from "../errors.ts";
 import type { Clock } from "../ports.ts";
 import { decodeConfiguration, encodeConfiguration } from "../raft/membership.ts";
 import type { Configuration, NodeId } from "../raft/types.ts";
-import type { PeerFetch } from "./fetch-transport.ts";
+import { type PeerFetch, tellNeeds } from "./fetch-transport.ts";
 import { Deadlines } from "./peer-calls.ts";
 import type { PeerAuthenticator, PeerExchange } from "./peer-wire.ts";
+import { firstWire, type WireVersion } from "./wire-version.ts";
 
 /** Where it is posted. */
 export const HELLO_PATH = "/raft/v1/hello";
@@ -135,10 +136,14 @@ export interface HelloSenderOptions {
   readonly authenticator: PeerAuthenticator;
   readonly fetch: PeerFetch;
   readonly clock: Clock;
+  /** The first version by default. */
+  readonly wire?: Pick<WireVersion, "onRefusal">;
 }
 
 /** Says hello through a `fetch`. */
-export function createHelloSender({ authenticator, fetch, clock }: HelloSenderOptions): SayHello {
+export function createHelloSender(
+  { authenticator, fetch, clock, wire = firstWire }: HelloSenderOptions,
+): SayHello {
   const deadlines = new Deadlines(clock);
   return async (contact, hello, timeoutMs) => {
     const body = encodeHello(hello);
@@ -155,6 +160,7 @@ export function createHelloSender({ authenticator, fetch, clock }: HelloSenderOp
       const length = Number(response.headers.get("content-length") ?? NaN);
       if (response.status !== 200 || !(length <= HELLO_BYTES_MAX)) {
         call.controller.abort();
+        if (response.status === 401) tellNeeds(wire, contact.id, response.headers);
         throw new PeerUnreachable(`status ${response.status}`, true);
       }
       const bytes = new Uint8Array(await response.arrayBuffer());

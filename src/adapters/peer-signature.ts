@@ -7,7 +7,8 @@
  * Holdfast-Cluster    the cluster's id
  * Holdfast-From       the sender's id
  * Holdfast-To         the addressee's id
- * Holdfast-Nonce      <session>.<counter>: drawn at the sender's start, and one up for each request to an addressee
+ * Holdfast-Nonce      <session>.<counter>: drawn at the sender's start, and one up for each request to an addressee.
+ *                     A session that ends in "-v2" says that its node speaks version 2 (`wire-version.ts`)
  * Holdfast-Time       with a secret: wall-clock milliseconds since 1970
  * Holdfast-Signature  with a secret: base64url of HMAC-SHA-256 over
  *                     "holdfast-request-1" cluster from to path time nonce, each followed by a newline, and the body
@@ -15,7 +16,8 @@
  *
  * and the response, where there is a secret, a `Holdfast-Signature` of its own over "holdfast-reply-1" cluster from to
  * path nonce status, each followed by a newline, and the body: it cannot stand for another request's, and only an
- * answer to a request that was authentic has one.
+ * answer to a request that was authentic has one. Whoever asked and speaks version 2 gets a `Holdfast-Version` with it,
+ * what the answering node speaks; the signature is then over "holdfast-reply-2", and over the version behind the status.
  *
  * **Replays.** A receiver keeps for each session, in slot `counter mod REPLAY_SLOTS`, the highest counter that it took,
  * and refuses what is not above it. That remembers every nonce in bounded memory; what it also refuses is a request
@@ -34,6 +36,7 @@ import {
 } from "node:crypto";
 import type { NodeId } from "../raft/types.ts";
 import type { HeaderReader, PeerAuthenticator, PeerExchange } from "./peer-wire.ts";
+import { FIRST_WIRE } from "./wire-version.ts";
 
 /** A signed request is refused when its time and ours differ by more, in milliseconds. */
 export const CLOCK_WINDOW_MS: number = 30_000;
@@ -41,6 +44,10 @@ export const CLOCK_WINDOW_MS: number = 30_000;
 export const REPLAY_SLOTS: number = 8192;
 /** Sessions that are remembered (64 KiB each); further ones are refused until one has lapsed. */
 export const SESSIONS_MAX: number = 64;
+
+const VERSION_HEADER = "holdfast-version";
+/** Of what is drawn for a session. */
+const SESSION_CHARACTERS = 22;
 
 const text = new TextEncoder();
 
@@ -51,13 +58,18 @@ export interface PeerAuthenticatorOptions {
   readonly secrets: readonly string[];
   /** Wall-clock milliseconds since 1970. */
   readonly wallNow: () => number;
+  /** The version that this node speaks; the first one where it isn't said. */
+  readonly speaks?: number;
+  /** Told of every request and reply that is authentic: what its sender speaks. */
+  readonly onHeard?: (from: NodeId, version: number) => void;
 }
 
 /** Creates the one authenticator of a node; both directions share it. */
 export function createPeerAuthenticator(options: PeerAuthenticatorOptions): PeerAuthenticator {
-  const { self, clusterId, wallNow } = options;
+  const { self, clusterId, wallNow, speaks = FIRST_WIRE, onHeard } = options;
   const keys = options.secrets.map((secret) => createSecretKey(text.encode(secret)));
-  const session = randomBytes(16).toString("base64url");
+  const drawn = randomBytes(16).toString("base64url");
+  const session = speaks === FIRST_WIRE ? drawn : `${drawn}-v${speaks}`;
   const counters = new Map<NodeId, number>();
   const replays = new ReplayGuard();
   return {
@@ -108,18 +120,34 @@ export function createPeerAuthenticator(options: PeerAuthenticatorOptions): Peer
         }
       }
       const refused = replays.take(from, nonce, now);
-      return refused === null ? exchange : { refused };
+      if (refused !== null) return { refused };
+      onHeard?.(from, versionIn(nonce));
+      return exchange;
     },
+
+    spokenBy: ({ nonce }) => versionIn(nonce),
 
     sealReply(exchange, status, body) {
       const key = keys[0];
-      if (key === undefined) return {};
-      return { "holdfast-signature": sign(key, replyHead(clusterId, exchange, status), body) };
+      const version = versionIn(exchange.nonce) > FIRST_WIRE ? speaks : FIRST_WIRE;
+      const headers: Record<string, string> = version === FIRST_WIRE
+        ? {}
+        : { [VERSION_HEADER]: String(version) };
+      if (key !== undefined) {
+        const head = replyHead(clusterId, exchange, status, version);
+        headers["holdfast-signature"] = sign(key, head, body);
+      }
+      return headers;
     },
 
     isReplyAuthentic(exchange, status, headers, body) {
-      if (keys.length === 0) return true;
-      return isSigned(keys, headers, replyHead(clusterId, exchange, status), body);
+      const version = versionSaid(headers.get(VERSION_HEADER));
+      if (version === null) return false;
+      const head = replyHead(clusterId, exchange, status, version);
+      if (keys.length > 0 && !isSigned(keys, headers, head, body)) return false;
+      // Without a secret, anybody's refusal is authentic.
+      if (status === 200) onHeard?.(exchange.to, version);
+      return true;
     },
   };
 }
@@ -130,9 +158,30 @@ function requestHead(clusterId: string, exchange: PeerExchange, time: string): s
   return `holdfast-request-1\n${clusterId}\n${from}\n${to}\n${path}\n${time}\n${nonce}\n`;
 }
 
-function replyHead(clusterId: string, exchange: PeerExchange, status: number): string {
+function replyHead(
+  clusterId: string,
+  exchange: PeerExchange,
+  status: number,
+  version: number,
+): string {
   const { from, to, path, nonce } = exchange;
-  return `holdfast-reply-1\n${clusterId}\n${from}\n${to}\n${path}\n${nonce}\n${status}\n`;
+  const head = `${clusterId}\n${from}\n${to}\n${path}\n${nonce}\n${status}\n`;
+  return version === FIRST_WIRE
+    ? `holdfast-reply-1\n${head}`
+    : `holdfast-reply-2\n${head}${version}\n`;
+}
+
+/** What the sender of a request speaks. */
+function versionIn(nonce: string): number {
+  if (nonce[SESSION_CHARACTERS] !== "-") return FIRST_WIRE;
+  const said = nonce.slice(SESSION_CHARACTERS, nonce.indexOf("."));
+  return versionSaid(/^-v(.*)$/.exec(said)?.[1] ?? null) ?? FIRST_WIRE;
+}
+
+/** Null where it is none. */
+function versionSaid(text: string | null): number | null {
+  if (text === null) return FIRST_WIRE;
+  return /^[1-9][0-9]{0,5}$/.test(text) && text !== "1" ? Number(text) : null;
 }
 
 function sign(key: KeyObject, head: string, body: Uint8Array): string {

@@ -117,6 +117,8 @@ export interface PeerAuthenticator {
     path: string,
     body: Uint8Array,
   ): PeerExchange | { readonly refused: string };
+  /** The version that the sender of a request speaks that was checked: see `wire-version.ts`. */
+  spokenBy(exchange: PeerExchange): number;
   /** Headers for the response to a request that was checked. */
   sealReply(
     exchange: PeerExchange,

@@ -54,6 +54,8 @@ export interface AppOptions {
   readonly checkNewcomer?: (
     newcomer: { readonly id: string; readonly url: string },
   ) => Promise<void>;
+  /** The version that a member was last heard to speak; null where none was. */
+  readonly speaks?: (id: string) => number | null;
   /** Serve linearizable reads from the leader's lease where it holds one. */
   readonly leaseReads: boolean;
   readonly limits?: Partial<HttpLimits>;

@@ -69,6 +69,8 @@ export interface Host {
   ) => Promise<void>;
   /** Where requests and answers are counted. */
   readonly requests: RequestMetrics;
+  /** The version that a member was last heard to speak; null where none was. */
+  readonly speaks?: (id: string) => number | null;
   /** The text of `/metrics`. */
   readonly metrics: () => Promise<string>;
   readonly watchers: WatchHub;

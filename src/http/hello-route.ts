@@ -12,6 +12,7 @@ import {
   type HelloReply,
 } from "../adapters/peer-hello.ts";
 import type { PeerAuthenticator } from "../adapters/peer-wire.ts";
+import { firstWire, NEEDS_HEADER, refusalOf, type WireVersion } from "../adapters/wire-version.ts";
 import { MalformedBytes } from "../errors.ts";
 import { Arrivals } from "./arrivals.ts";
 import { readPeerBody } from "./peer-body.ts";
@@ -22,6 +23,8 @@ export interface HelloRouteOptions {
   /** For the cluster named {@link HELLO_CLUSTER}. */
   readonly authenticator: PeerAuthenticator;
   readonly answer: (hello: Hello) => HelloReply;
+  /** The first version by default. */
+  readonly wire?: WireVersion;
   readonly limits: {
     /** Requests under way. */
     readonly inflightMax: number;
@@ -42,7 +45,7 @@ export const defaultHelloLimits: HelloRouteOptions["limits"] = {
 
 /** The route with its whole path, and in front of those of `options.raft`: mount it at the root. */
 export function helloRoute(options: HelloRouteOptions): Hono {
-  const { limits, authenticator, answer, marks, raft } = options;
+  const { limits, authenticator, answer, marks, raft, wire = firstWire } = options;
   const app = new Hono();
   const arrivals = new Arrivals(limits.bodyTimeoutMs);
   let inflight = 0;
@@ -51,7 +54,8 @@ export function helloRoute(options: HelloRouteOptions): Hono {
     status: 400 | 401 | 408 | 413 | 503,
     code: ProblemCode,
     detail: string,
-  ): Response => problem(c, status, code, { detail, headers: marks() });
+    headers: Readonly<Record<string, string>> = {},
+  ): Response => problem(c, status, code, { detail, headers: { ...marks(), ...headers } });
 
   app.post(HELLO_PATH, async (c) => {
     if (inflight >= limits.inflightMax) {
@@ -64,6 +68,12 @@ export function helloRoute(options: HelloRouteOptions): Hono {
       if (!(body instanceof Uint8Array)) return refuse(c, body.status, body.code, body.detail);
       const exchange = authenticator.openRequest(c.req.raw.headers, HELLO_PATH, body);
       if ("refused" in exchange) return refuse(c, 401, "unauthenticated", exchange.refused);
+      const spoken = authenticator.spokenBy(exchange);
+      if (spoken < wire.needs) {
+        wire.onRefused(exchange.from, spoken);
+        const detail = refusalOf(exchange.from, spoken, wire.needs);
+        return refuse(c, 401, "unauthenticated", detail, { [NEEDS_HEADER]: String(wire.needs) });
+      }
       const reply = encodeHelloReply(answer(decodeHello(body, exchange)));
       return new Response(reply, {
         headers: {
@@ -80,6 +90,6 @@ export function helloRoute(options: HelloRouteOptions): Hono {
     }
   });
   if (raft !== null) return app.route("/", raft);
-  app.all("/raft/v1/*", (c) => refuse(c, 401, "unauthenticated", "this node is in no cluster yet"));
+  app.all("/raft/*", (c) => refuse(c, 401, "unauthenticated", "this node is in no cluster yet"));
   return app;
 }

@@ -58,6 +58,7 @@ function shown(command: Found, valueBytesMax: number): object {
     case "revoke":
     case "expire":
     case "configure":
+    case "upgrade":
     case "malformed":
       return command;
   }

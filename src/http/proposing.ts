@@ -89,6 +89,7 @@ export function refusalOfResult(result: KvResult): Refusal {
     case "revoked":
     case "expired":
     case "configured":
+    case "upgraded":
       // Applied, by all that can be told, and the node that applied it says so in words of another version.
       return new Refusal("internal", `an unexpected result: ${result.type}`, {
         revision,

@@ -1,12 +1,12 @@
 /**
- * Where peers post their messages: `/raft/v1/…`, CBOR in and out. This path carries every append, so it goes round
+ * Where peers post their messages: `/raft/v1/…` and `/raft/v2/…` (see `wire-version.ts`), CBOR in and out. This path carries every append, so it goes round
  * what costs: one body read in one piece, no context variables, one `Response`.
  *
  * | answer | when |
  * |---|---|
  * | 200 | the reply to the message |
  * | 400 `bad_request` | the body is not the message that belongs here, or the sender's connection broke |
- * | 401 `unauthenticated` | of another cluster, for another node, wrongly signed, too old, sent twice, or no message at all |
+ * | 401 `unauthenticated` | of another cluster, for another node, wrongly signed, too old, sent twice, no message at all, or of a release that this cluster has left behind |
  * | 408 `request_timeout`, 413 `too_large` | the body takes too long, is too large |
  * | 429 `overloaded` | the replica refused the message before it looked at it |
  * | 503 `not_ready` | the replica has stopped, or too many requests are under way here |
@@ -31,6 +31,16 @@ import {
   type PeerRequestType,
   type PeerWireLimits,
 } from "../adapters/peer-wire.ts";
+import {
+  FIRST_WIRE,
+  firstWire,
+  NEEDS_HEADER,
+  pathOf,
+  refusalOf,
+  unspoken,
+  versionOfPath,
+  type WireVersion,
+} from "../adapters/wire-version.ts";
 import { MalformedBytes, PeerUnreachable } from "../errors.ts";
 import type { PeerHandler, PeerObserver } from "../ports.ts";
 import { Arrivals } from "./arrivals.ts";
@@ -50,6 +60,8 @@ export interface RaftRoutesOptions {
   readonly handler: PeerHandler;
   readonly authenticator: PeerAuthenticator;
   readonly limits: RaftRoutesLimits;
+  /** The first version by default. */
+  readonly wire?: WireVersion;
   /** Headers of every refusal: whoever is refused may be no peer, and reads them as a client does. */
   readonly marks?: () => Readonly<Record<string, string>>;
   readonly observer?: PeerObserver;
@@ -69,7 +81,7 @@ const NO_BYTES = new Uint8Array(0);
 
 /** The peer routes, with their whole paths: mount them at the root. */
 export function raftRoutes(options: RaftRoutesOptions): Hono {
-  const { authenticator, limits } = options;
+  const { authenticator, limits, wire = firstWire } = options;
   const app = new Hono();
   const arrivals = new Arrivals(limits.bodyTimeoutMs);
   const inflight: Record<PeerLane, number> = {
@@ -80,9 +92,9 @@ export function raftRoutes(options: RaftRoutesOptions): Hono {
     snapshot: 0,
   };
 
-  for (const type of peerTypes) {
+  for (const { type, version } of messages(wire)) {
     const lane = peerLanes[type];
-    const path = peerPaths[type];
+    const path = pathOf(type, version);
     app.post(path, async (c) => {
       if (inflight[lane] >= limits.inflightMax[lane]) {
         return problemFrom(options, c, 503, "not_ready", "too many peer requests are under way");
@@ -99,6 +111,12 @@ export function raftRoutes(options: RaftRoutesOptions): Hono {
           return problemFrom(options, c, 401, "unauthenticated", exchange.refused);
         }
         options.observer?.requestReceived(exchange.from, type, body.length);
+        const spoken = authenticator.spokenBy(exchange);
+        if (spoken < wire.needs || spoken < version) {
+          return refuseSpeaker(options, c, wire, { from: exchange.from, spoken, version });
+        }
+        // What it brings may be of that version: releases that don't know it are barred first.
+        if (version > wire.needs) await wire.raise(version);
         return await answer(c, type, exchange, body, options);
       } finally {
         inflight[lane]--;
@@ -106,11 +124,38 @@ export function raftRoutes(options: RaftRoutesOptions): Hono {
     });
   }
   // What is no peer message can't be signed as one.
-  app.all(
-    "/raft/v1/*",
-    (c) => problemFrom(options, c, 401, "unauthenticated", "there is no such peer message"),
-  );
+  app.all("/raft/*", (c) => {
+    const version = versionOfPath(c.req.path) ?? FIRST_WIRE;
+    const detail = version > wire.speaks
+      ? unspoken(version, wire)
+      : "there is no such peer message";
+    return problemFrom(options, c, 401, "unauthenticated", detail);
+  });
   return app;
+}
+
+/** Every message, in every version that is spoken here. */
+function messages({ speaks }: WireVersion) {
+  const versions = Array.from({ length: speaks }, (_, n) => n + FIRST_WIRE);
+  return versions.flatMap((version) => peerTypes.map((type) => ({ type, version })));
+}
+
+function refuseSpeaker(
+  { marks }: RaftRoutesOptions,
+  c: Context,
+  wire: WireVersion,
+  { from, spoken, version }: {
+    readonly from: string;
+    readonly spoken: number;
+    readonly version: number;
+  },
+): Response {
+  const needed = Math.max(wire.needs, version);
+  wire.onRefused(from, spoken);
+  return problem(c, 401, "unauthenticated", {
+    detail: refusalOf(from, spoken, needed),
+    headers: { ...marks?.(), [NEEDS_HEADER]: String(needed) },
+  });
 }
 
 function problemFrom(

@@ -11,7 +11,7 @@
  *                 | [1, "batch", [[[check…], operation]…]]
  *                 | [1, "keyed", session, number, done, payload]
  *                 | [1, "grant", ttl] | [1, "keepAlive", lease] | [1, "revoke", lease]
- *                 | [1, "expire"] | [1, "configure", revisions, bytes]
+ *                 | [1, "expire"] | [1, "configure", revisions, bytes] | [1, "upgrade", version]
  *     conditions := [condition…]      all of them must hold
  *     condition  := ["exists"] | ["absent"] | ["revision", [revision…]] | ["notRevision", [revision…]]
  *     check      := ["exists", key, boolean] | ["revision" | "created" | "version", key, op, integer]
@@ -26,6 +26,7 @@
  * all of them; a later version may therefore be proposed only once every member knows it.
  */
 import { type CborLimits, decodeCbor, encodeCbor } from "../cbor.ts";
+import { firstVersion } from "./cluster-version.ts";
 import * as parts from "./command-parts.ts";
 import {
   batchItemsMax,
@@ -156,6 +157,8 @@ function itemsOf(command: Command): readonly unknown[] {
       return [];
     case "configure":
       return [command.history.revisionsMax, command.history.bytesMax];
+    case "upgrade":
+      return [command.version];
   }
 }
 
@@ -260,6 +263,8 @@ function commandOf(type: unknown, items: readonly unknown[]): Command | null {
         history: { revisionsMax, bytesMax: parts.checkWhole(second, 0, historyBytesMax) },
       };
     }
+    case "upgrade 1":
+      return { type: "upgrade", version: parts.checkWhole(first, firstVersion) };
     default:
       return null;
   }

@@ -151,7 +151,9 @@ export type Command =
   /** The leader's own: deletes what is due, as much as one command may. */
   | { readonly type: "expire" }
   /** The leader's own: how much history there is from now on. */
-  | { readonly type: "configure"; readonly history: HistoryLimits };
+  | { readonly type: "configure"; readonly history: HistoryLimits }
+  /** The leader's own: the cluster's version from now on, if it is more than it was; see `cluster-version.ts`. */
+  | { readonly type: "upgrade"; readonly version: number };
 
 /** How far back the past is kept, whichever is reached first. */
 export interface HistoryLimits {
@@ -214,6 +216,7 @@ export function isTimed(command: Command): boolean {
     case "deleteRange":
     case "revoke":
     case "configure":
+    case "upgrade":
       return false;
   }
 }

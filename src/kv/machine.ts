@@ -2,7 +2,9 @@
  * The replicated state machine: the same commands in the same order give the same store, and the same results, on
  * every replica. It implements `StateMachine` of `ports.ts`, by shape: this room stands on the ground floor.
  */
+import { invariant } from "../assert.ts";
 import { MalformedBytes } from "../errors.ts";
+import { firstVersion, newestVersion } from "./cluster-version.ts";
 import { decodeCommand, encodeCommand, stampCommand, timeOf } from "./command-codec.ts";
 import type {
   Command,
@@ -38,6 +40,9 @@ const expiredMax = 1000;
  */
 const tickMs = 1000;
 
+/** Commands that nobody's session may have. */
+const ownTypes: ReadonlySet<Command["type"]> = new Set(["keyed", "expire", "configure", "upgrade"]);
+
 /** What the leader is to propose, when the cluster's time is `at`. */
 interface Duty {
   readonly at: number;
@@ -47,11 +52,14 @@ interface Duty {
 export interface KvMachineOptions {
   /** How much history there is to be, once this node leads. */
   readonly history?: HistoryLimits;
+  /** The highest version that every member is known to speak; asked for while this node leads. */
+  readonly spokenByAll?: () => number;
 }
 
 export class KvMachine {
   #state: State = newState();
   readonly #history: HistoryLimits;
+  readonly #spokenByAll: () => number;
   readonly #watchers = new Set<() => void>();
   /** Stamps that were applied, or came with a snapshot. */
   #stamps = 0;
@@ -72,8 +80,16 @@ export class KvMachine {
     next: () => this.#nextDuty(),
   };
 
-  constructor({ history = defaultHistory }: KvMachineOptions = {}) {
+  constructor(
+    { history = defaultHistory, spokenByAll = () => firstVersion }: KvMachineOptions = {},
+  ) {
     this.#history = history;
+    this.#spokenByAll = spokenByAll;
+  }
+
+  /** The cluster's version: what all replicas know, and may be proposed. */
+  get version(): number {
+    return this.#state.version;
   }
 
   /** The keys after the last command. Replaced by `restore`: ask for it each time. */
@@ -175,7 +191,7 @@ export class KvMachine {
       if (!(error instanceof MalformedBytes)) throw error;
       return { type: "malformed", revision, detail: error.message };
     }
-    if (command.type === "keyed" || command.type === "expire" || command.type === "configure") {
+    if (ownTypes.has(command.type)) {
       return { type: "malformed", revision, detail: `a keyed ${command.type}` };
     }
     const fingerprint = fingerprintOf(payload);
@@ -235,9 +251,21 @@ export class KvMachine {
       case "configure":
         store.historyLimits = command.history;
         return { type: "configured", revision };
+      case "upgrade":
+        return this.#upgrade(command.version);
       case "keyed":
         return this.#runOnce(command);
     }
+  }
+
+  /** What isn't known here can't be followed: going on would come apart from the others. */
+  #upgrade(version: number): KvResult {
+    invariant(
+      version <= newestVersion,
+      `the cluster's version became ${version}, and this software speaks ${newestVersion} at most`,
+    );
+    this.#state.version = Math.max(this.version, version);
+    return { type: "upgraded", revision: this.store.revision, version: this.version };
   }
 
   #circumstances(resultBytesMax: number): Circumstances {
@@ -297,6 +325,10 @@ export class KvMachine {
     if (revisionsMax !== this.#history.revisionsMax || bytesMax !== this.#history.bytesMax) {
       const history = this.#history;
       return { at: 0, command: () => encodeCommand({ type: "configure", history }) };
+    }
+    const version = Math.min(newestVersion, this.#spokenByAll());
+    if (version > this.version) {
+      return { at: 0, command: () => encodeCommand({ type: "upgrade", version }) };
     }
     const due = this.#firstDue;
     if (due === Infinity) return null;

@@ -56,6 +56,8 @@ export function decodeResult(bytes: Uint8Array): KvResult {
       return { type, revision, lease: parts.count(), ttlMs: parts.count() };
     case "expired":
       return { type, revision, deleted: parts.count(), more: parts.flag() };
+    case "upgraded":
+      return { type, revision, version: parts.count() };
     case "configured":
     case "keyReused":
     case "keyDone":
@@ -92,6 +94,8 @@ function partsOf(result: KvResult | BatchItemResult): readonly unknown[] {
       return [type, revision, result.limit];
     case "malformed":
       return [type, revision, result.detail];
+    case "upgraded":
+      return [type, revision, result.version];
     case "configured":
     case "keyReused":
     case "keyDone":

@@ -70,6 +70,7 @@ export type KvResult =
     readonly more: boolean;
   }
   | { readonly type: "configured"; readonly revision: number }
+  | { readonly type: "upgraded"; readonly revision: number; readonly version: number }
   /** Nothing changed: the same session and number came with another command before. */
   | { readonly type: "keyReused"; readonly revision: number }
   /** Nothing changed: the session has said that it has the answer to this command. */

@@ -111,6 +111,7 @@ export class SnapshotReader {
       leases: new Leases(this.#leases, header.nextLease),
       idempotency: new Idempotency(this.#sessions, this.#answers),
       time: header.time,
+      version: header.version,
     };
   }
 

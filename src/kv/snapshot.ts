@@ -2,7 +2,7 @@
  * A snapshot of the state as bytes. The same state gives the same bytes on every replica.
  *
  *     snapshot := header record* change* part* end     see `record.ts` and `history-format.ts`
- *     header   := "holdfast-kv" | version u8 (3) | revision u64 | number of records u64
+ *     header   := "holdfast-kv" | format u8 (3, 4) | revision u64 | number of records u64
  *               | floor u64 | time u64 | next lease u64 | history: revisions u64 | bytes u64
  *     part     := length u32 | CBOR                    the length of the CBOR, not 0
  *     CBOR     := ["lease", id, ttl, due]
@@ -10,7 +10,7 @@
  *               | ["answer", session, number, hash, hash, result]
  *     end      := 0 u32
  *
- * Integers are little endian. There is a change for every revision behind the floor; parts are in the order above,
+ * The format tells the cluster's version (`cluster-version.ts`): 3 is 1, and 4 is 2. Integers are little endian. There is a change for every revision behind the floor; parts are in the order above,
  * leases by id, sessions by name, answers by session and number. It is cut into chunks without regard to what is in
  * it, so a large value does not make a large chunk, and reading (`snapshot-reader.ts`) does not depend on where the
  * cuts were.
@@ -31,8 +31,9 @@ const all = { start: "", end: null };
 export function snapshotChunks(state: State): { chunks(): Iterable<Uint8Array> } {
   const store = state.store.freeze();
   const { revision, size, floor, limits } = store;
-  const { time } = state;
+  const { time, version } = state;
   const header = encodeHeader({
+    version,
     revision,
     size,
     floor,

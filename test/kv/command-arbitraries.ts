@@ -1,6 +1,7 @@
 /** Commands for fast-check: sound ones, and what nearly is one. */
 import fc from "fast-check";
 import { encodeCbor } from "../../src/cbor.ts";
+import { newestVersion } from "../../src/kv/cluster-version.ts";
 import { encodeCommand, stampCommand } from "../../src/kv/command-codec.ts";
 import {
   type BatchItem,
@@ -147,6 +148,7 @@ export const commands: fc.Arbitrary<Command> = fc.oneof(
       bytesMax: fc.integer({ min: 0, max: 2000 }),
     }),
   }),
+  record({ type: fc.constant("upgrade" as const), version: fc.constantFrom(1, newestVersion) }),
 );
 const times = fc.oneof(fc.nat(100_000), fc.constantFrom(0, 2 ** 32, 2 ** 53 - 1 - ttlMsMax));
 

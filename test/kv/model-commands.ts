@@ -159,6 +159,7 @@ export function commandOf(random: Random, around: Around): Command {
       return { type: "expire" };
     case 1:
       if (random(4) > 0) return { type: "expire" };
+      if (random(4) === 0) return { type: "upgrade", version: pick(random, [1, 2]) };
       return {
         type: "configure",
         history: {

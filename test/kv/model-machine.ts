@@ -21,6 +21,7 @@ export class ModelMachine {
   readonly #answers = new Map<string, Map<number, { command: string; result: KvResult }>>();
   /** The id of the next lease. */
   nextLease = 1;
+  version = 1;
   #time = 0;
 
   apply(command: Command, time: number): KvResult {
@@ -62,6 +63,9 @@ export class ModelMachine {
       case "configure":
         this.revisions.limits = command.history;
         return { type: "configured", revision: this.revisions.revision };
+      case "upgrade":
+        this.version = Math.max(this.version, command.version);
+        return { type: "upgraded", revision: this.revisions.revision, version: this.version };
       case "expire":
         return this.#expire();
       case "keyed":

@@ -75,6 +75,7 @@ const results: readonly KvResult["type"][] = [
   "revoked",
   "expired",
   "configured",
+  "upgraded",
   "conditionFailed",
   "noLease",
   "notInteger",

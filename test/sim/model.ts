@@ -60,6 +60,9 @@ export class Model {
   readonly #history = new ModelHistory(historyDefault);
   #lastLease = 0;
 
+  /** The cluster's. */
+  version = 1;
+
   /** @param time that was stamped into the command; 0 where it depends on none. */
   run(command: Command, time: number): KvResult {
     this.time = Math.max(this.time, time);
@@ -129,6 +132,9 @@ export class Model {
       case "configure":
         this.#history.limits = command.history;
         return { type: "configured", revision: this.revision };
+      case "upgrade":
+        this.version = Math.max(this.version, command.version);
+        return { type: "upgraded", revision: this.revision, version: this.version };
     }
   }
 

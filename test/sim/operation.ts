@@ -197,6 +197,7 @@ export function identityOf(command: Command): string | null {
       return `${command.type} ${command.lease}`;
     case "expire":
     case "configure":
+    case "upgrade":
       return null;
   }
 }
@@ -249,6 +250,7 @@ function commandText(command: Command): string {
       return `${command.type} ${command.lease}`;
     case "expire":
     case "configure":
+    case "upgrade":
       return command.type;
   }
 }
