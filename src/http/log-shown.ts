@@ -1,5 +1,6 @@
 /** Commands as `/v1/log` shows them: text as text, other bytes as `{"base64"}`, large values and long lists by their size. */
 import { MalformedBytes } from "../errors.ts";
+import type { Role } from "../kv/access/grant.ts";
 import type { BatchItem, Check, Command, Operation, PutExtras } from "../kv/command.ts";
 import { decodeCommand, timeOf } from "../kv/command-codec.ts";
 import type { Key } from "../kv/key.ts";
@@ -50,9 +51,23 @@ function shown(command: Found, valueBytesMax: number): object {
       const { session, number, done } = command;
       const inner = commandIn(command.command);
       // None is keyed itself; one that says so may have been put together to nest without end.
-      const told = inner.type === "keyed" ? { type: "malformed" } : shown(inner, valueBytesMax);
+      const isOther = inner.type === "keyed" || inner.type === "as";
+      const told = isOther ? { type: "malformed" } : shown(inner, valueBytesMax);
       return { type, session, number, done, command: told };
     }
+    case "as": {
+      const inner = commandIn(command.command);
+      const told = inner.type === "as" ? { type: "malformed" } : shown(inner, valueBytesMax);
+      return { type, token: command.token, command: told };
+    }
+    case "putRole":
+      return { type, ...roleShown(command.role) };
+    case "putToken": {
+      const { id, name, roles } = command.token;
+      return { type, id, name, roles };
+    }
+    case "deleteRole":
+    case "deleteToken":
     case "grant":
     case "keepAlive":
     case "revoke":
@@ -62,6 +77,13 @@ function shown(command: Found, valueBytesMax: number): object {
     case "malformed":
       return command;
   }
+}
+
+function roleShown({ name, grants }: Role): object {
+  return {
+    name,
+    grants: listShown(grants, ({ verbs, ...range }) => ({ verbs, ...rangeShown(range) })),
+  };
 }
 
 function listShown<T>(

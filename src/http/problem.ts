@@ -8,6 +8,7 @@ import { type Outcome, type Problem, type ProblemCode, problemCodes, problemType
 const titles: Readonly<Record<ProblemCode, string>> = {
   bad_request: "Bad request",
   unauthenticated: "Unauthenticated",
+  forbidden: "Forbidden",
   not_found: "Not found",
   no_such_route: "No such route",
   change_in_progress: "Another change of membership is under way",
@@ -57,6 +58,28 @@ export function badRequest(detail: string): Refusal {
 /** 413, with the limit in bytes. */
 export function tooLarge(what: string, limit: number): Refusal {
   return new Refusal("too_large", `${what} is over ${limit} bytes`, { members: { limit } });
+}
+
+/** 401, for whoever has no token. */
+export function unauthenticated(detail: string): Refusal {
+  return new Refusal("unauthenticated", detail, {
+    headers: { "www-authenticate": 'Bearer realm="holdfast"' },
+  });
+}
+
+/** 401. Which part of a token is wrong nobody is told. */
+export function unknownToken(revision?: number): Refusal {
+  return new Refusal("unauthenticated", "the token is not one of this cluster's", {
+    ...(revision === undefined ? {} : { revision }),
+    headers: { "www-authenticate": 'Bearer realm="holdfast", error="invalid_token"' },
+  });
+}
+
+/** 403. What a token may do `GET /v1/access/self` says. */
+export function forbidden(revision?: number): Refusal {
+  return new Refusal("forbidden", "the token's roles don't allow it", {
+    ...(revision === undefined ? {} : { revision }),
+  });
 }
 
 /** What `error` is as an answer. A defect's text stays in the log. */

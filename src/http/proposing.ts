@@ -1,11 +1,12 @@
 /** How a command comes into the log, once where the request says so, and what its refusals say. */
+import { accessBytesMax, type AccessRefusal, rolesMax, tokensMax } from "../kv/access/grant.ts";
 import { isSession } from "../kv/command.ts";
 import { encodeCommand } from "../kv/command-codec.ts";
 import { keyBytesMax } from "../kv/key.ts";
 import type { KvResult } from "../kv/result.ts";
 import { entityTagOf } from "./conditions.ts";
 import type { Exchange } from "./exchange.ts";
-import { badRequest, Refusal } from "./problem.ts";
+import { badRequest, forbidden, Refusal, unknownToken } from "./problem.ts";
 import { textOfKey } from "./text.ts";
 import { idempotencyHeader, sequenceHeader } from "./wire.ts";
 
@@ -75,6 +76,12 @@ export function refusalOfResult(result: KvResult): Refusal {
       return new Refusal("overloaded", "no more idempotency keys can be kept now", { revision });
     case "leasesFull":
       return new Refusal("overloaded", "there can be no more leases now", { revision });
+    case "unauthenticated":
+      return unknownToken(revision);
+    case "forbidden":
+      return forbidden(revision);
+    case "accessRefused":
+      return accessRefusal(result.reason, revision);
     case "malformed":
       // In the log and void: this node wrote a command that the one which applied it can't read.
       return new Refusal("internal", `the command was not understood: ${result.detail}`, {
@@ -90,11 +97,38 @@ export function refusalOfResult(result: KvResult): Refusal {
     case "expired":
     case "configured":
     case "upgraded":
+    case "accessChanged":
       // Applied, by all that can be told, and the node that applied it says so in words of another version.
       return new Refusal("internal", `an unexpected result: ${result.type}`, {
         revision,
         outcome: "unknown",
       });
+  }
+}
+
+function accessRefusal(reason: AccessRefusal, revision: number): Refusal {
+  switch (reason) {
+    case "no_such_role":
+      return new Refusal("not_found", "there is no such role", { revision });
+    case "no_such_token":
+      return new Refusal("not_found", "there is no such token", { revision });
+    case "role_in_use":
+      return failed("tokens have this role: delete them first, or put it without grants");
+    case "last_root":
+      return failed("it is the last token of the role root: make another one first");
+    case "token_exists":
+    case "not_first":
+      return failed("there is such a token already");
+    case "not_required":
+      return failed("this cluster has no root token, and asks for none: see --auth");
+    case "full": {
+      const limit = accessBytesMax;
+      const detail = `there can be ${rolesMax} roles and ${tokensMax} tokens, of ${limit} bytes`;
+      return new Refusal("too_large", detail, { revision, members: { limit } });
+    }
+  }
+  function failed(detail: string): Refusal {
+    return new Refusal("precondition_failed", detail, { revision, members: { revision: null } });
   }
 }
 

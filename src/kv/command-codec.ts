@@ -10,8 +10,11 @@
  *                 | [1, "transaction", [check…], [operation…], [operation…]]
  *                 | [1, "batch", [[[check…], operation]…]]
  *                 | [1, "keyed", session, number, done, payload]
+ *                 | [1, "as", token's id | null, payload]
  *                 | [1, "grant", ttl] | [1, "keepAlive", lease] | [1, "revoke", lease]
  *                 | [1, "expire"] | [1, "configure", revisions, bytes] | [1, "upgrade", version]
+ *                 | [1, "putRole", role] | [1, "deleteRole", name]         see `access/access-codec.ts`
+ *                 | [1, "putToken", token, first] | [1, "deleteToken", id]
  *     conditions := [condition…]      all of them must hold
  *     condition  := ["exists"] | ["absent"] | ["revision", [revision…]] | ["notRevision", [revision…]]
  *     check      := ["exists", key, boolean] | ["revision" | "created" | "version", key, op, integer]
@@ -26,6 +29,7 @@
  * all of them; a later version may therefore be proposed only once every member knows it.
  */
 import { type CborLimits, decodeCbor, encodeCbor } from "../cbor.ts";
+import { checkTokenId, editItems, editOf } from "./access/access-codec.ts";
 import { firstVersion } from "./cluster-version.ts";
 import * as parts from "./command-parts.ts";
 import {
@@ -44,6 +48,7 @@ import {
   operationsMax,
   type PutExtras,
   rangeBytesMax,
+  timeHead,
   timeMsMax,
   ttlMsMax,
   valueBytesMax,
@@ -58,11 +63,9 @@ const limits: CborLimits = {
   depthMax: 5,
   itemsMax: 128 * 1024,
   textBytesMax: 256,
-  // A keyed command is one.
+  // A command within one is one.
   byteStringBytesMax: commandBytesMax,
 };
-/** The head of an unsigned 64-bit integer, with which no command begins. */
-const timeHead = 0x1b;
 const timeBytes = 9;
 
 /** The bytes to propose; they hold a copy of the values. */
@@ -159,6 +162,13 @@ function itemsOf(command: Command): readonly unknown[] {
       return [command.history.revisionsMax, command.history.bytesMax];
     case "upgrade":
       return [command.version];
+    case "as":
+      return [command.token, command.command];
+    case "putRole":
+    case "deleteRole":
+    case "putToken":
+    case "deleteToken":
+      return editItems(command);
   }
 }
 
@@ -265,8 +275,14 @@ function commandOf(type: unknown, items: readonly unknown[]): Command | null {
     }
     case "upgrade 1":
       return { type: "upgrade", version: parts.checkWhole(first, firstVersion) };
+    case "as 2":
+      return {
+        type: "as",
+        token: first === null ? null : checkTokenId(first),
+        command: parts.checkBytes(second, "command", commandBytesMax),
+      };
     default:
-      return null;
+      return editOf(type, items);
   }
 }
 

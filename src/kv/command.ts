@@ -5,6 +5,7 @@
  * a command that depends on it carries the leader's, in milliseconds since the cluster began to count (see
  * `Housekeeping` in `ports.ts`).
  */
+import type { AccessEdit, TokenId } from "./access/grant.ts";
 import { type Key, keyBytesMax } from "./key.ts";
 
 /** About the revision of the key that is written, 0 where it is absent: what `If-Match` and `If-None-Match` say. */
@@ -139,7 +140,18 @@ export interface KeyedCommand {
   readonly command: Uint8Array;
 }
 
+/** A command that takes effect where a token still allows it at its place in the log. */
+export interface AsCommand {
+  readonly type: "as";
+  /** Null for what a node's own process asks: the node vouches for it. */
+  readonly token: TokenId | null;
+  /** Encoded; it may be keyed, but it has no token of its own, and is none of the leader's. */
+  readonly command: Uint8Array;
+}
+
 export type Command =
+  | AsCommand
+  | AccessEdit
   | PutCommand
   | DeleteCommand
   | DeleteRangeCommand
@@ -193,6 +205,9 @@ export function isContentType(text: string): boolean {
   return text.length > 0 && text.length <= contentTypeBytesMax && /^[\x20-\x7e]+$/.test(text);
 }
 
+/** The head of an unsigned 64-bit integer, with which no command begins: a time stands before what depends on it. */
+export const timeHead = 0x1b;
+
 /** Whether `text` may name a session. */
 export function isSession(text: string): boolean {
   return text.length > 0 && text.length <= sessionBytesMax && /^[\x20-\x7e]+$/.test(text);
@@ -207,6 +222,8 @@ export function isTimed(command: Command): boolean {
       return [...command.then, ...command.else].some(isTimedOperation);
     case "batch":
       return command.items.some(({ operation }) => isTimedOperation(operation));
+    case "as":
+      return command.command[0] === timeHead;
     case "keyed":
     case "grant":
     case "keepAlive":
@@ -217,6 +234,10 @@ export function isTimed(command: Command): boolean {
     case "revoke":
     case "configure":
     case "upgrade":
+    case "putRole":
+    case "deleteRole":
+    case "putToken":
+    case "deleteToken":
       return false;
   }
 }

@@ -8,6 +8,7 @@
  */
 import { type CborLimits, decodeCbor, encodeCbor } from "../cbor.ts";
 import { MalformedBytes } from "../errors.ts";
+import { accessRefusals } from "./access/grant.ts";
 import { integerIn } from "./command-parts.ts";
 import { contentTypeBytesMax, operationsMax } from "./command.ts";
 import { keyFromBytes, keyToBytes } from "./key.ts";
@@ -63,7 +64,16 @@ export function decodeResult(bytes: Uint8Array): KvResult {
     case "keyDone":
     case "keysFull":
     case "leasesFull":
+    case "accessChanged":
+    case "unauthenticated":
+    case "forbidden":
       return { type, revision };
+    case "accessRefused": {
+      const given = parts.text();
+      const reason = accessRefusals.find((each) => each === given);
+      if (reason === undefined) throw parts.malformed("a refusal of no known reason");
+      return { type, revision, reason };
+    }
     case "malformed":
       return { type, revision, detail: parts.text() };
     default:
@@ -101,7 +111,12 @@ function partsOf(result: KvResult | BatchItemResult): readonly unknown[] {
     case "keyDone":
     case "keysFull":
     case "leasesFull":
+    case "accessChanged":
+    case "unauthenticated":
+    case "forbidden":
       return [type, revision];
+    case "accessRefused":
+      return [type, revision, result.reason];
     case "put":
     case "deleted":
     case "added":

@@ -2,6 +2,7 @@
  * What applying a command came to. The same on every replica, and plain data, so that a follower can be told
  * (`result-codec.ts`). `revision` is always the store's, right after the command.
  */
+import type { AccessRefusal } from "./access/grant.ts";
 import type { LeaseId } from "./command.ts";
 import type { Key } from "./key.ts";
 import type { Item } from "./record.ts";
@@ -79,6 +80,14 @@ export type KvResult =
   | { readonly type: "keysFull"; readonly revision: number }
   /** Nothing changed: there can be no more leases now. */
   | { readonly type: "leasesFull"; readonly revision: number }
+  /** A role or a token was put, or deleted. */
+  | { readonly type: "accessChanged"; readonly revision: number }
+  /** Nothing changed: of roles and tokens. */
+  | { readonly type: "accessRefused"; readonly revision: number; readonly reason: AccessRefusal }
+  /** Nothing changed: a token is needed, or there is no such token any more. */
+  | { readonly type: "unauthenticated"; readonly revision: number }
+  /** Nothing changed: the token's roles don't allow it (any more). */
+  | { readonly type: "forbidden"; readonly revision: number }
   /** Nothing changed: the command could not be understood. */
   | { readonly type: "malformed"; readonly revision: number; readonly detail: string };
 

@@ -1,9 +1,13 @@
 /** Reads a snapshot (`snapshot.ts`): takes its bytes as they come, checks them, and builds the state. */
 import { type CborLimits, decodeCbor } from "../cbor.ts";
 import { MalformedBytes } from "../errors.ts";
+import { Access } from "./access/access.ts";
+import { roleOf, tokenOf } from "./access/access-codec.ts";
+import { accessVersion, grantsMax, type Role, type Token } from "./access/grant.ts";
+import { isSessionOf } from "./access/needs.ts";
 import { Attachments } from "./attachments.ts";
 import { checkBytes, checkWhole, malformed } from "./command-parts.ts";
-import { isSession, type LeaseId, ttlMsMax } from "./command.ts";
+import { type LeaseId, ttlMsMax } from "./command.ts";
 import { changeHeaderBytes, changeLengthAt } from "./history-format.ts";
 import { History } from "./history.ts";
 import { type Answer, Idempotency, nameOf, type Session } from "./idempotency.ts";
@@ -34,9 +38,10 @@ const lengthBytes = 4;
 const partBytesMax = 16 * 1024 * 1024;
 const partLimits: CborLimits = {
   totalBytesMax: partBytesMax,
-  depthMax: 1,
-  itemsMax: 16,
-  textBytesMax: 64,
+  depthMax: 3,
+  // A grant is four.
+  itemsMax: 16 + 4 * grantsMax,
+  textBytesMax: 256,
   byteStringBytesMax: partBytesMax,
 };
 
@@ -49,6 +54,8 @@ export class SnapshotReader {
   readonly #leases = new OrderedMap<Lease>();
   readonly #sessions = new OrderedMap<Session>();
   readonly #answers = new OrderedMap<Answer>();
+  readonly #roles = new OrderedMap<Role>();
+  readonly #tokens = new OrderedMap<Token>();
   #stage: Stage = "header";
   #header: SnapshotHeader | null = null;
   #history: History | null = null;
@@ -103,15 +110,18 @@ export class SnapshotReader {
     }
     const records = Records.of(this.#runs);
     const hasLease = (id: LeaseId) => this.#leases.get(timeText(id)) !== undefined;
+    const access = new Access(this.#roles, this.#tokens);
     const flaw = history.flaw((key) => records.past(key)?.revision, this.#recent) ??
-      this.#attachments.flaw(hasLease);
+      this.#attachments.flaw(hasLease) ?? access.flaw();
     if (flaw !== null) throw new MalformedBytes(flaw, this.#offset);
     return {
       store: new Store(records, history, this.#attachments),
       leases: new Leases(this.#leases, header.nextLease),
       idempotency: new Idempotency(this.#sessions, this.#answers),
+      access,
       time: header.time,
       version: header.version,
+      applied: {},
     };
   }
 
@@ -230,8 +240,12 @@ export class SnapshotReader {
   }
 
   #onPart(part: unknown): void {
-    const { time = 0, nextLease = 0 } = this.#header ?? {};
+    const { time = 0, nextLease = 0, version = 0 } = this.#header ?? {};
     const [type, first, ...rest] = Array.isArray(part) ? part : [];
+    if (type === "role" || type === "token") {
+      if (version < accessVersion) throw malformed("a part of a later version");
+      return type === "role" ? this.#onRole([first, ...rest]) : this.#onToken([first, ...rest]);
+    }
     const numbers = rest.slice(0, 3).map((each) => checkWhole(each, 0));
     const [one = 0, two = 0, three = 0] = numbers;
     switch (`${String(type)} ${rest.length}`) {
@@ -260,9 +274,26 @@ export class SnapshotReader {
         throw malformed("a part of an unknown kind");
     }
   }
+
+  #onRole(items: readonly unknown[]): void {
+    const role = roleOf(checkCount(items, 2));
+    this.#follows(3, role.name);
+    this.#roles.set(role.name, role);
+  }
+
+  #onToken(items: readonly unknown[]): void {
+    const token = tokenOf(checkCount(items, 4));
+    this.#follows(4, token.id);
+    this.#tokens.set(token.id, token);
+  }
+}
+
+function checkCount(items: readonly unknown[], count: number): readonly unknown[] {
+  if (items.length === count) return items;
+  throw malformed("a part of another length");
 }
 
 function sessionOf(value: unknown): string {
-  if (typeof value === "string" && isSession(value)) return value;
+  if (typeof value === "string" && isSessionOf(value)) return value;
   throw malformed("a session that is not one");
 }

@@ -8,14 +8,16 @@
  *     CBOR     := ["lease", id, ttl, due]
  *               | ["session", name, used at, done]
  *               | ["answer", session, number, hash, hash, result]
+ *               | ["role", role] | ["token", token]       see `access/access-codec.ts`; from format 4 on
  *     end      := 0 u32
  *
  * The format tells the cluster's version (`cluster-version.ts`): 3 is 1, and 4 is 2. Integers are little endian. There is a change for every revision behind the floor; parts are in the order above,
- * leases by id, sessions by name, answers by session and number. It is cut into chunks without regard to what is in
+ * leases by id, sessions by name, answers by session and number, roles by name, tokens by id. It is cut into chunks without regard to what is in
  * it, so a large value does not make a large chunk, and reading (`snapshot-reader.ts`) does not depend on where the
  * cuts were.
  */
 import { encodeCbor } from "../cbor.ts";
+import { roleItems, tokenItems } from "./access/access-codec.ts";
 import { partsOf } from "./idempotency.ts";
 import { writeU32 } from "./record.ts";
 import { chunkBytes, encodeHeader } from "./snapshot-format.ts";
@@ -43,6 +45,7 @@ export function snapshotChunks(state: State): { chunks(): Iterable<Uint8Array> }
   });
   const leases = state.leases.freeze();
   const { sessions, answers } = state.idempotency.freeze();
+  const { roles, tokens } = state.access.freeze();
   function* pieces(): Generator<Uint8Array, void> {
     yield header;
     yield* store.runs();
@@ -57,6 +60,8 @@ export function snapshotChunks(state: State): { chunks(): Iterable<Uint8Array> }
       const { session, number } = partsOf(name);
       yield* part(["answer", session, number, ...fingerprint, result]);
     }
+    for (const [, role] of roles.ascending(all)) yield* part(["role", ...roleItems(role)]);
+    for (const [, token] of tokens.ascending(all)) yield* part(["token", ...tokenItems(token)]);
     yield new Uint8Array(4);
   }
   return { chunks: () => inChunks(pieces()) };

@@ -16,7 +16,7 @@ export interface KvUsage {
   readonly applied: Readonly<AppliedCounts>;
 }
 
-export function usageOf({ store, leases, idempotency }: State, applied: AppliedCounts): KvUsage {
+export function usageOf({ store, leases, idempotency, applied }: State): KvUsage {
   return {
     keys: store.size,
     bytes: store.bytes,

@@ -66,6 +66,12 @@ export class ModelMachine {
       case "upgrade":
         this.version = Math.max(this.version, command.version);
         return { type: "upgraded", revision: this.revisions.revision, version: this.version };
+      case "as":
+      case "putRole":
+      case "deleteRole":
+      case "putToken":
+      case "deleteToken":
+        throw new Error(`${command.type}: nobody draws it`);
       case "expire":
         return this.#expire();
       case "keyed":

@@ -135,6 +135,12 @@ export class Model {
       case "upgrade":
         this.version = Math.max(this.version, command.version);
         return { type: "upgraded", revision: this.revision, version: this.version };
+      case "as":
+      case "putRole":
+      case "deleteRole":
+      case "putToken":
+      case "deleteToken":
+        throw new Error(`${command.type}: nobody draws it`);
     }
   }
 

@@ -198,6 +198,11 @@ export function identityOf(command: Command): string | null {
     case "expire":
     case "configure":
     case "upgrade":
+    case "as":
+    case "putRole":
+    case "deleteRole":
+    case "putToken":
+    case "deleteToken":
       return null;
   }
 }
@@ -251,6 +256,11 @@ function commandText(command: Command): string {
     case "expire":
     case "configure":
     case "upgrade":
+    case "as":
+    case "putRole":
+    case "deleteRole":
+    case "putToken":
+    case "deleteToken":
       return command.type;
   }
 }

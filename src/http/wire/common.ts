@@ -36,6 +36,7 @@ export const count: v.GenericSchema<unknown, number> = v.pipe(
 export const problemCodes = {
   bad_request: 400,
   unauthenticated: 401,
+  forbidden: 403,
   not_found: 404,
   no_such_route: 404,
   change_in_progress: 409,

@@ -7,6 +7,7 @@ const history = "src/kv/history.ts";
 const idempotency = "src/kv/idempotency.ts";
 const machine = "src/kv/machine.ts";
 const pastView = "src/kv/past-view.ts";
+const run = "src/kv/run.ts";
 const reader = "src/kv/snapshot-reader.ts";
 const timekeeper = "src/replica/timekeeper.ts";
 const transaction = "src/kv/transaction.ts";
@@ -49,10 +50,9 @@ export const transactionMutants: readonly Mutant[] = [
       `  const attached = item === undefined || keptOf(item) !== null ? null : keptOf(item);`,
   }),
   mutant("lease-unasked-for", "a key is put under a lease that is over", {
-    file: machine,
-    find:
-      `    if (lease !== null && leases.get(lease) === undefined) return noLease(store, lease);`,
-    replace: `    if (lease !== null && leases.get(lease)?.id === 0) return noLease(store, lease);`,
+    file: run,
+    find: `  if (lease !== null && leases.get(lease) === undefined) return noLease(store, lease);`,
+    replace: `  if (lease !== null && leases.get(lease)?.id === 0) return noLease(store, lease);`,
   }),
 ];
 
@@ -127,14 +127,14 @@ export const expiryMutants: readonly Mutant[] = [
     replace: `        if (id === 0) this.#leases.set(timeText(id), {`,
   }),
   mutant("lease-leaves-its-keys", "what was put under a lease outlives it", {
-    file: machine,
-    find: `    if (keys.length > 0) this.store.deleteAll(keys);`,
-    replace: `    if (keys.length > 1) this.store.deleteAll(keys.slice(1));`,
+    file: run,
+    find: `  if (keys.length > 0) store.deleteAll(keys);`,
+    replace: `  if (keys.length > 1) store.deleteAll(keys.slice(1));`,
   }),
   mutant("lease-ends-in-pieces", "each of a lease's keys goes by a revision of its own", {
-    file: machine,
-    find: `    if (keys.length > 0) this.store.deleteAll(keys);`,
-    replace: `    for (const key of keys) this.store.delete(key);`,
+    file: run,
+    find: `  if (keys.length > 0) store.deleteAll(keys);`,
+    replace: `  for (const key of keys) store.delete(key);`,
   }),
 ];
 
@@ -186,9 +186,9 @@ export const historyMutants: readonly Mutant[] = [
   }),
   mutant("watchers-not-told-of-a-restore", "who watches isn't told of a state that was restored", {
     file: machine,
-    find: `    this.#stamps++;
-    this.#tellWatchers();`,
-    replace: `    this.#stamps++;`,
+    find: `    tell(this.#accessWatchers);
+    tell(this.#watchers);`,
+    replace: `    tell(this.#accessWatchers);`,
   }),
 ];
 
@@ -216,8 +216,8 @@ export const idempotencyMutants: readonly Mutant[] = [
     replace: "  return `${session.slice(0, 4)}\\0${timeText(number)}`;",
   }),
   mutant("applied-again", "a command that came before is applied again", {
-    file: machine,
-    find: `        return decodeResult(verdict.result);`,
-    replace: `        return this.#run(command);`,
+    file: run,
+    find: `      return decodeResult(verdict.result);`,
+    replace: `      return run(state, command);`,
   }),
 ];

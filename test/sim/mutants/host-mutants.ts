@@ -7,7 +7,8 @@ const applier = "src/replica/applier.ts";
 const clocks = "src/replica/clock-watch.ts";
 const driver = "src/replica/driver.ts";
 const files = "src/adapters/file-snapshots.ts";
-const machine = "src/kv/machine.ts";
+const condition = "src/kv/condition.ts";
+const run = "src/kv/run.ts";
 const forward = "src/replica/forward.ts";
 const fileWal = "src/adapters/file-wal.ts";
 const proposals = "src/replica/proposals.ts";
@@ -132,23 +133,23 @@ export const storeMutants: readonly Mutant[] = [
     replace: `    contentType: contentTypeAt(bytes, at).replace(/.+/, "application/octet-stream"),`,
   }),
   mutant("first-condition-only", "only a command's first condition has to hold", {
-    file: machine,
-    find: `    if (conditions.every((condition) => holds(condition, current))) return null;`,
+    file: run,
+    find: `  if (conditions.every((condition) => holds(condition, current))) return null;`,
     replace:
-      `    if (conditions.slice(0, 1).every((condition) => holds(condition, current))) return null;`,
+      `  if (conditions.slice(0, 1).every((condition) => holds(condition, current))) return null;`,
   }),
   mutant("not-revision-ignored", "a key may be at a revision at which it must not be", {
-    file: machine,
+    file: condition,
     find: `      return current === 0 || !condition.revisions.includes(current);`,
     replace: `      return true;`,
   }),
   mutant("first-revision-only", "only the first of a condition's revisions counts", {
-    file: machine,
+    file: condition,
     find: `      return current !== 0 && condition.revisions.includes(current);`,
     replace: `      return current !== 0 && condition.revisions[0] === current;`,
   }),
   mutant("absent-at-revision-0", "an absent key is at a revision, which is 0", {
-    file: machine,
+    file: condition,
     find: `      return current !== 0 && condition.revisions.includes(current);`,
     replace: `      return condition.revisions.includes(current);`,
   }),

@@ -1,0 +1,150 @@
+/**
+ * What a command needs of whoever asks for it. A node asks this before it proposes a command, and every replica again
+ * when it applies it: a right that was taken away before the command's place in the log is not there any more.
+ */
+import {
+  type Check,
+  type Command,
+  isSession,
+  type LeaseId,
+  type Operation,
+  type PutExtras,
+} from "../command.ts";
+import type { Key } from "../key.ts";
+import type { Access } from "./access.ts";
+import { isAccessName, rangeOfKey, rootRole, type TokenId, type Verb } from "./grant.ts";
+import type { Need } from "./principal.ts";
+
+/** The keys that end with a lease. */
+export type KeysOf = (lease: LeaseId) => readonly Key[];
+
+/**
+ * Null for what nobody may ask for: it is the leader's own, or somebody's already. A keyed command needs what the one in
+ * it does.
+ */
+export function neededBy(command: Command, keysOf: KeysOf): readonly Need[] | null {
+  switch (command.type) {
+    case "put":
+    case "delete":
+    case "deleteRange":
+      return neededByOperation(command);
+    case "transaction":
+      return [
+        ...command.checks.map(neededByCheck),
+        ...command.then.flatMap(neededByOperation),
+        ...command.else.flatMap(neededByOperation),
+      ];
+    case "batch":
+      return command.items.flatMap(({ checks, operation }) => [
+        ...checks.map(neededByCheck),
+        ...neededByOperation(operation),
+      ]);
+    case "grant":
+      return [anywhere("lease")];
+    case "keepAlive":
+      return neededByLease(command.lease, ["lease"], keysOf);
+    case "revoke":
+      return neededByLease(command.lease, ["lease", "write"], keysOf);
+    case "putRole":
+    case "deleteRole":
+    case "putToken":
+    case "deleteToken":
+      return [anywhere(rootRole)];
+    case "as":
+    case "keyed":
+    case "expire":
+    case "configure":
+    case "upgrade":
+      return null;
+  }
+}
+
+/** The leases' verb somewhere, and all of `verbs` on the keys that the lease has. */
+export function neededByLease(
+  lease: LeaseId,
+  verbs: readonly Verb[],
+  keysOf: KeysOf,
+): readonly Need[] {
+  const keys = keysOf(lease);
+  return [
+    anywhere("lease"),
+    ...verbs.flatMap((verb) => keys.map((key): Need => ({ verb, range: rangeOfKey(key) }))),
+  ];
+}
+
+/** What an operation needs, alone or among others. */
+export function neededByOperation(operation: Operation): readonly Need[] {
+  switch (operation.type) {
+    case "put":
+      return neededByPut(operation);
+    case "delete":
+      return [on("write", operation.key)];
+    case "deleteRange":
+      return [{ verb: "write", range: operation }];
+    case "add":
+      return [on("read", operation.key), on("write", operation.key)];
+    case "get":
+      return [on("read", operation.key)];
+    case "list":
+      return [{ verb: "read", range: operation }];
+  }
+}
+
+function neededByPut(
+  { key, extras }: { readonly key: Key; readonly extras?: PutExtras },
+): readonly Need[] {
+  const write = on("write", key);
+  return (extras?.lease ?? null) === null ? [write] : [write, on("lease", key)];
+}
+
+function neededByCheck({ key }: Check): Need {
+  return on("read", key);
+}
+
+/** A verb, somewhere. */
+export function anywhere(verb: Need["verb"]): Need {
+  return { verb, range: null };
+}
+
+/** A verb, on one key. */
+export function on(verb: Verb, key: Key): Need {
+  return { verb, range: rangeOfKey(key) };
+}
+
+/** Stands between a session's own name and its principal's: no session's name holds it. */
+const ofPrincipal = "\x7f";
+
+/** The session of a principal, or a node's own: each has sessions of its own, whatever they call them. */
+export function sessionOf(session: string, principal: string | null): string {
+  return principal === null ? session : session + ofPrincipal + principal;
+}
+
+/** Whether {@link sessionOf} may have given this. */
+export function isSessionOf(text: string): boolean {
+  const at = text.indexOf(ofPrincipal);
+  return at < 0
+    ? isSession(text)
+    : isSession(text.slice(0, at)) && isAccessName(text.slice(at + 1));
+}
+
+/** How a command is let in. */
+export type Admission =
+  /** `name` is the principal's; null where a node vouches for what its own process asks. */
+  | { readonly type: "admitted"; readonly name: string | null }
+  /** There is no such token (any more). */
+  | { readonly type: "unauthenticated" }
+  /** Its roles don't allow it (any more). */
+  | { readonly type: "forbidden" };
+
+/** Whether `token` may do what needs this. A null token is the node's own. */
+export function admit(
+  access: Access,
+  token: TokenId | null,
+  needs: readonly Need[],
+): Admission {
+  if (token === null) return { type: "admitted", name: null };
+  const principal = access.principal(token);
+  if (principal === undefined) return { type: "unauthenticated" };
+  if (!principal.may(needs)) return { type: "forbidden" };
+  return { type: "admitted", name: principal.token.name };
+}
