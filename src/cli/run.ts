@@ -1,6 +1,7 @@
 /** From a command line to the command that it names. */
 import { BadConfiguration } from "../errors.ts";
 import { parseArguments } from "./arguments.ts";
+import { backup, verify } from "./backup.ts";
 import { cluster } from "./cluster.ts";
 import { type Command, statusOf } from "./command.ts";
 import { demo } from "./demo.ts";
@@ -13,6 +14,7 @@ import { lock } from "./lock.ts";
 import { member } from "./member.ts";
 import { runNode } from "./node.ts";
 import { exit, jsonFlag, print, printAnswer, tellError } from "./output.ts";
+import { restore } from "./restore.ts";
 import { status } from "./status.ts";
 import { batch, txn } from "./txn.ts";
 import { watch } from "./watch.ts";
@@ -35,6 +37,9 @@ export const commands: Readonly<Record<string, Command>> = {
   status,
   member,
   leader,
+  backup,
+  verify,
+  restore,
 };
 
 const summaries: readonly (readonly [string, string])[] = [

@@ -5,10 +5,12 @@ import {
   type LeaseDetailAnswer,
   ListAnswer,
   MembersAnswer,
+  type RestoreAnswer,
   StatusAnswer,
 } from "../http/wire.ts";
 import { decode, query } from "./answer.ts";
 import type { Answer } from "./attempt.ts";
+import { type Backup, type BackupOptions, restoreBackup, takeBackup } from "./backup.ts";
 import { originOf } from "./endpoints.ts";
 import { ClientError } from "./error.ts";
 import { itemOf, type ListedItem } from "./item.ts";
@@ -300,6 +302,28 @@ export class Client {
   /** Hands leadership to `id`, or with null to the voter that needs the least. Resolves with the leader. */
   transferLeadership(id: string | null, options: o.CallOptions = {}): Promise<string> {
     return members.transferLeadership(this.#session, id, options);
+  }
+
+  /**
+   * A backup of the whole store, as it is now, from whichever node answers. Its stream ends with a checksum: one that
+   * breaks off is no backup.
+   *
+   * @example
+   * ```ts ignore
+   * const { revision, bytes } = await client.backup();
+   * await writeFile(`holdfast-${revision}.backup`, bytes);
+   * ```
+   */
+  backup(options: BackupOptions = {}): Promise<Backup> {
+    return takeBackup(this.#session, readParameters(options), options);
+  }
+
+  /**
+   * Makes a backup's store the cluster's, which has to be empty: nothing was ever put. It takes what that takes, so the
+   * client's `timeoutMs` and `attemptTimeoutMs` have to be long enough.
+   */
+  restore(backup: Uint8Array, options: o.CallOptions = {}): Promise<RestoreAnswer> {
+    return restoreBackup(this.#session, backup, options);
   }
 
   #get(target: string, { signal }: o.CallOptions): Promise<Answer> {

@@ -12,6 +12,7 @@
  *
  * @module
  */
+export type { Backup, BackupOptions } from "./backup.ts";
 export { Client, connect } from "./client.ts";
 export { ClientError, type ClientErrorCode, type ClientErrorFields, isPassing } from "./error.ts";
 export type { ClientFetch } from "./attempt.ts";
@@ -69,5 +70,6 @@ export type {
   MembersAnswer,
   MemberSeat,
   Outcome,
+  RestoreAnswer,
   StatusAnswer,
 } from "../http/wire.ts";

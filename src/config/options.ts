@@ -111,7 +111,8 @@ const listenSchema: v.GenericSchema<string, ListenAddress> = v.pipe(
   v.check(({ host, port }) => port >= 1 && port <= 65535 && URL.canParse(urlOf({ host, port }))),
 );
 
-const peersSchema: v.GenericSchema<string, Readonly<Record<NodeId, string>>> = v.pipe(
+/** Members with their URLs, as `--peers` names them. */
+export const peersSchema: v.GenericSchema<string, Readonly<Record<NodeId, string>>> = v.pipe(
   v.string(),
   v.transform((text) =>
     text.split(",").map((peer) => {

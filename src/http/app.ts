@@ -9,6 +9,7 @@ import type { KvMachine } from "../kv/machine.ts";
 import type { Logger } from "../ports.ts";
 import { getLive, getLog, getMetrics, getReady, getStatus, putLeader } from "./cluster-routes.ts";
 import { Arrivals } from "./arrivals.ts";
+import { getBackup } from "./backup-routes.ts";
 import { Exchange, type Host, type ReplicaView } from "./exchange.ts";
 import { deleteKey, getKey, keyPrefix, putKey } from "./kv-routes.ts";
 import {
@@ -122,6 +123,7 @@ export function createApp(options: AppOptions): Hono<{ Bindings: Bindings }> {
     requests: metrics.requests,
     open: 0,
     arrivingBytes: 0,
+    backups: 0,
   };
   const app = new Hono<{ Bindings: Bindings }>({
     getPath: (request, context) => {
@@ -145,6 +147,7 @@ export function createApp(options: AppOptions): Hono<{ Bindings: Bindings }> {
     route(keepAliveRoute, "bounded", { POST: postKeepAlive });
     // What counts as open is its answer's beginning, not its stream.
     route("/v1/watch", "bounded", { GET: watchKeys });
+    route("/v1/backup", "bounded", { GET: getBackup });
   }
   route("/v1/log", "bounded", { GET: getLog });
   route("/v1/leader", "bounded", { PUT: putLeader });

@@ -80,6 +80,8 @@ export interface Host {
   open: number;
   /** Bytes that the bodies arriving now may come to. */
   arrivingBytes: number;
+  /** Backups that are being taken. */
+  backups: number;
 }
 
 /** What every answer carries: who gives it, the store's revision that it reflects, and the term. */

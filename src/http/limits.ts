@@ -37,6 +37,10 @@ export interface HttpLimits {
   readonly watchQueuesBytesMax: number;
   /** From one progress event of a watcher to its next; the contract says at least every 5 s. */
   readonly watchProgressIntervalMs: number;
+  /** Backups that are being taken at a time; 429 beyond. They don't count as open requests. */
+  readonly backupsMax: number;
+  /** A backup of which nothing is taken for so long is broken off: it holds on to what the store was. */
+  readonly backupIdleMs: number;
 }
 
 /** What `config.ts` has no flag for, and the defaults of what it has. */
@@ -57,6 +61,8 @@ export const defaultHttpLimits: HttpLimits = {
   watchQueueBytesMax: 1024 * 1024,
   watchQueuesBytesMax: 256 * 1024 * 1024,
   watchProgressIntervalMs: 4000,
+  backupsMax: 2,
+  backupIdleMs: 60_000,
 };
 
 /** Items in one page of a listing, and entries in one of the log. */

@@ -234,6 +234,16 @@ const clusterRoutes: readonly Documented[] = [
     errors: [...writeErrors.filter((status) => status !== 422), 404, 409],
   },
   {
+    path: "/v1/backup",
+    method: "get",
+    summary: "The whole state at one revision, as a checksummed stream",
+    parameters: confirmation,
+    answers: {
+      200: { description: "A backup: see holdfast verify.", body: { type: "value" } },
+    },
+    errors: [...readErrors, 429],
+  },
+  {
     path: "/v1/log",
     method: "get",
     summary: "Entries of this node's log, for debugging",

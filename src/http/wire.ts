@@ -12,4 +12,5 @@ export * from "./wire/keys.ts";
 export * from "./wire/leases.ts";
 export * from "./wire/members.ts";
 export * from "./wire/operations.ts";
+export * from "./wire/restore.ts";
 export * from "./wire/watch.ts";

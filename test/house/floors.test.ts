@@ -44,7 +44,7 @@ function room(path: string): string {
 }
 
 const ground = ["assert", "errors", "cbor"];
-const all = [...ground, "raft", "kv", "ports", "config", "adapters", "replica", "http"];
+const all = [...ground, "raft", "kv", "ports", "config", "adapters", "replica", "backup", "http"];
 
 /** What each room may stand on, beside itself. A room that is not here has no place in the house yet. */
 const floors: Readonly<Record<string, readonly string[]>> = {
@@ -57,7 +57,8 @@ const floors: Readonly<Record<string, readonly string[]>> = {
   config: [...ground, "raft", "ports"],
   adapters: [...ground, "raft", "ports", "config"],
   replica: [...ground, "raft", "ports", "config"],
-  http: [...ground, "raft", "kv", "ports", "config", "replica", "adapters"],
+  backup: [...ground, "raft", "kv", "ports", "config", "adapters"],
+  http: [...ground, "raft", "kv", "ports", "config", "replica", "adapters", "backup"],
   client: [...ground, "http"],
   mod: [...all, "client", "runtimes"],
   runtimes: [...all, "client", "cli"],
