@@ -3,6 +3,7 @@ import { writeSync } from "node:fs";
 import process from "node:process";
 import { createJsonLogger, type JsonLogger, standardError } from "../src/adapters/json-logger.ts";
 import { parseArguments } from "../src/cli/arguments.ts";
+import { readConfigFile } from "../src/cli/config-file.ts";
 import { nodeHelp, readNodeConfig, stopLimits } from "../src/config.ts";
 import { nodeOptions } from "../src/config/options.ts";
 import { BadConfiguration, CorruptData, DataDirectoryRefused, DiskFailure } from "../src/errors.ts";
@@ -25,7 +26,8 @@ export const exitStatus = {
 const REPEATED_SIGNAL_MS = 1000;
 const FLUSH_TIMEOUT_MS = 500;
 
-const usage = `One Holdfast node. Flags win over environment variables:
+const usage =
+  `One Holdfast node. Flags win over environment variables, and those over a file (--config):
 
 ${nodeHelp()}  --help, -h
 `;
@@ -36,12 +38,14 @@ export async function boot(runtime: Runtime, argv: readonly string[]): Promise<v
   try {
     const { flags, help } = parseArguments(argv, { flags: nodeOptions, operands: [] });
     if (help) return end(exitStatus.stopped, usage, 1);
-    const config = readNodeConfig(flags, process.env);
+    const file = readConfigFile(flags, process.env);
+    const config = readNodeConfig(flags, process.env, file);
     const { logSink = standardError } = runtime;
     logger = createJsonLogger({ level: config.logLevel, sink: logSink });
     const { log } = logger;
     const signals = new Signals();
     catchDefects(logger);
+    for (const warning of file?.warnings ?? []) log("warn", warning);
     log("info", "starting", { ...config, secret: config.secret !== null, runtime: runtime.name });
     const { dropped } = logger;
     const opened = openNode(config, runtime, log, dropped);

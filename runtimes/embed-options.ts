@@ -1,14 +1,15 @@
 /** Options of a node as a program gives them: the flags' names, values as they mean or as the flags' text. */
 import * as v from "valibot";
 import { type NodeConfig, readNodeConfig } from "../src/config.ts";
+import { DnsName, type DnsServer } from "../src/config/dns-name.ts";
 import { flagOf, nodeOptions, type OptionName, type OptionValues } from "../src/config/options.ts";
 import { BadConfiguration } from "../src/errors.ts";
 
 /** Whoever embeds a node listens and logs by themselves. */
-type EmbedOptionName = Exclude<OptionName, "listen" | "logLevel">;
+type EmbedOptionName = Exclude<OptionName, "config" | "listen" | "logLevel">;
 
-type Given<Value> = Value extends number | boolean | Readonly<Record<string, string>>
-  ? Value | string
+type Given<Value> = Value extends DnsName | readonly DnsServer[] ? string
+  : Value extends number | boolean | Readonly<Record<string, string>> ? Value | string
   : Value;
 
 /**
@@ -31,7 +32,8 @@ export function readEmbedOptions(options: EmbedOptions): NodeConfig {
   }
   const { id = nodeOptions.id.default ?? "", peers, join } = texts;
   const members = v.safeParse(nodeOptions.peers.schema, peers ?? null);
-  const urls = (members.success ? members.output : null) ?? {};
+  const named = members.success ? members.output : null;
+  const urls = named instanceof DnsName ? {} : named ?? {};
   const advertise = texts["advertise"] ?? (Object.hasOwn(urls, id) ? urls[id] : undefined);
   // What `peers` is not, `readNodeConfig` says.
   if (advertise === undefined && members.success && (peers ?? join) !== undefined) {
@@ -42,7 +44,7 @@ export function readEmbedOptions(options: EmbedOptions): NodeConfig {
 }
 
 function isEmbedOption(name: string): name is EmbedOptionName {
-  return Object.hasOwn(nodeOptions, name) && name !== "listen" && name !== "logLevel";
+  return Object.hasOwn(nodeOptions, name) && !["config", "listen", "logLevel"].includes(name);
 }
 
 /** As a flag would say it. */

@@ -3,7 +3,7 @@
  * is the one source of flags, environment variables, help and checks; this file reads it and holds the rules that tie
  * one option to another.
  */
-import * as v from "valibot";
+import type { ConfigFile } from "./config/file.ts";
 import {
   environmentOf,
   flagOf,
@@ -11,14 +11,16 @@ import {
   nodeOptions,
   type Option,
   type OptionName,
-  type OptionValues,
-  urlOf,
   VALUE_BYTES_LIMIT,
 } from "./config/options.ts";
+import { advertised, dataOf, type Discovery, rules, standingOf } from "./config/rules.ts";
+import { readerOf, type Texts } from "./config/sources.ts";
 import { BadConfiguration } from "./errors.ts";
 import type { LogLevel } from "./ports.ts";
 import type { RaftLimits } from "./raft/step.ts";
 import type { NodeId } from "./raft/types.ts";
+
+export { isLoopback } from "./config/rules.ts";
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -93,10 +95,12 @@ export interface NodeConfig {
   readonly listen: ListenAddress;
   /** The URL that peers and clients reach this node by: an origin, without a slash at its end. */
   readonly advertise: string;
-  /** The cluster's first voters, this node among them; itself alone where it is to join one. */
+  /** The cluster's first voters, this node among them; itself alone where it is to join one, or to find them. */
   readonly peers: Readonly<Record<NodeId, string>>;
-  /** Others that know the cluster which this node is to join; null where it is one of the first. */
+  /** Others that know the cluster which this node is to join; null where it is one of the first, or is to find them. */
   readonly join: Readonly<Record<NodeId, string>> | null;
+  /** How the cluster's members are found by a name; null where they are named one by one. */
+  readonly discovery: Discovery | null;
   readonly data: string;
   readonly storage: "file" | "memory";
   readonly secret: string | null;
@@ -116,56 +120,30 @@ export interface NodeConfig {
   readonly logLevel: LogLevel;
 }
 
-/** Texts by name: of options, or of environment variables. */
-export type Texts = Readonly<Record<string, string | undefined>>;
-
-function refuse(name: OptionName, why: string): never {
-  throw new BadConfiguration(`${flagOf(name)} takes ${nodeOptions[name].takes}; ${why}`);
-}
-
-function shown(text: string, option: Option<unknown>): string {
-  if (option.isSecret === true) return `${text.length} characters`;
-  return JSON.stringify(text.length > 100 ? `${text.slice(0, 100)}…` : text);
-}
-
-/** Reads one option: the flag before the environment variable before the default. */
-function readOption<Name extends OptionName>(
-  name: Name,
-  flags: Texts,
-  environment: Texts,
-): OptionValues[Name] {
-  const option: Option<OptionValues[Name]> = nodeOptions[name];
-  const variable = environmentOf(name);
-  // An empty variable is an unset one: that is how container files pass on what nobody gave.
-  const text = flags[name] ?? (environment[variable] || option.default);
-  const result = v.safeParse(option.schema, text);
-  if (result.success) return result.output;
-  const source = flags[name] === undefined ? `${variable} is` : "got";
-  return refuse(name, `${source} ${shown(text ?? "", option)}`);
-}
-
 /**
  * Reads a node's options. `flags` holds what the command line gave, by the table's names (`electionTimeout`).
  * @throws {BadConfiguration} one line that names the flag and what it takes.
  */
-export function readNodeConfig(flags: Texts, environment: Texts): NodeConfig {
-  const read = <Name extends OptionName>(name: Name): OptionValues[Name] =>
-    readOption(name, flags, environment);
+export function readNodeConfig(
+  flags: Texts,
+  environment: Texts,
+  file: ConfigFile | null = null,
+): NodeConfig {
+  const [problem] = file?.problems ?? [];
+  if (problem !== undefined) throw new BadConfiguration(problem);
+  const read = readerOf({ flags, environment, file });
+  for (const rule of rules) rule(read);
   const id = read("id");
-  const listen = read("listen");
-  const given = read("peers");
-  // First voters of which this node is none have formed the cluster that it is to join.
-  const isFirst = given === null || Object.hasOwn(given, id);
-  const peers = isFirst ? given : null;
-  const join = othersOf(id, read("join"), given) ?? (isFirst ? null : given);
-  const advertise = advertised(id, listen, read("advertise"), peers);
-  const config: NodeConfig = {
+  const { peers, join, discovery } = standingOf(read);
+  const advertise = advertised(read);
+  return {
     id,
-    listen,
+    listen: read("listen"),
     advertise,
     peers: peers ?? Object.fromEntries([[id, advertise]]),
     join,
-    data: read("data") ?? defaultData(id),
+    discovery,
+    data: dataOf(read),
     storage: read("storage"),
     secret: read("secret"),
     electionTimeoutMs: read("electionTimeout"),
@@ -182,78 +160,28 @@ export function readNodeConfig(flags: Texts, environment: Texts): NodeConfig {
     requestTimeoutMs: read("requestTimeout"),
     logLevel: read("logLevel"),
   };
-  if (config.heartbeatIntervalMs * 3 > config.electionTimeoutMs) {
-    refuse(
-      "heartbeatInterval",
-      `${config.heartbeatIntervalMs}ms is more than a third of ${config.electionTimeoutMs}ms`,
-    );
-  }
-  if (config.secret === null) refuseUnlessLoopback(config);
-  return config;
 }
 
-/** Whom to ask about the cluster that this node is to join: all that `--join` names but itself. */
-function othersOf(
-  id: NodeId,
-  join: Readonly<Record<NodeId, string>> | null,
-  peers: Readonly<Record<NodeId, string>> | null,
-): Readonly<Record<NodeId, string>> | null {
-  if (join === null) return null;
-  if (peers !== null) refuse("join", "--peers is given as well, which forms a cluster");
-  const others = Object.entries(join).filter(([other]) => other !== id);
-  if (others.length === 0) refuse("join", `it names none but this node, ${id}`);
-  return Object.fromEntries(others);
-}
-
-/** The URL that others reach this node by: given, or as `--peers` has it, or where it listens. */
-function advertised(
-  id: NodeId,
-  listen: ListenAddress,
-  given: string | null,
-  peers: Readonly<Record<NodeId, string>> | null,
-): string {
-  const own = peers?.[id] ?? null;
-  if (given !== null) {
-    if (own !== null && own !== given) {
-      refuse("advertise", `${given} is not what --peers says of ${id}: ${own}`);
+/** All that is wrong with what a node is told, a line each; empty where {@link readNodeConfig} would take it. */
+export function problemsOf(
+  flags: Texts,
+  environment: Texts,
+  file: ConfigFile | null,
+): readonly string[] {
+  const read = readerOf({ flags, environment, file });
+  const whole = (): unknown => readNodeConfig(flags, environment, file);
+  const options = (Object.keys(nodeOptions) as OptionName[]).map((name) => () => read(name));
+  // A rule that meets a bad option says what was said before.
+  const problems = new Set(file?.problems);
+  for (const attempt of [...options, ...rules.map((rule) => () => rule(read)), whole]) {
+    try {
+      attempt();
+    } catch (error) {
+      if (!(error instanceof BadConfiguration)) throw error;
+      problems.add(error.message);
     }
-    return given;
   }
-  if (own !== null) {
-    const port = Number(new URL(own).port) || (own.startsWith("https:") ? 443 : 80);
-    if (port === listen.port) return own;
-    refuse(
-      "advertise",
-      `it is needed where --peers says of ${id} ${own} and it listens on port ${listen.port}`,
-    );
-  }
-  if (isWildcard(listen.host)) {
-    refuse("advertise", `it is needed where --listen is the wildcard ${listen.host}`);
-  }
-  return new URL(urlOf(listen)).origin;
-}
-
-function defaultData(id: NodeId): string {
-  if (id === "." || id === "..") refuse("data", `it is needed where the id is ${id}`);
-  return `./data/${id}`;
-}
-
-function isWildcard(host: string): boolean {
-  return host === "0.0.0.0" || /^[0:]+$/.test(host);
-}
-
-/** Whether a host, as in a URL, can only be this machine. */
-export function isLoopback(host: string): boolean {
-  return host === "localhost" || host === "[::1]" || host === "::1" ||
-    /^127\.\d+\.\d+\.\d+$/.test(host);
-}
-
-function refuseUnlessLoopback(config: NodeConfig): void {
-  const { peers, join, advertise, listen } = config;
-  const urls = [...Object.values({ ...peers, ...join }), advertise, urlOf(listen)];
-  const outside = urls.find((url) => !isLoopback(new URL(url).hostname));
-  if (outside === undefined) return;
-  refuse("secret", `it is required because ${outside} is not loopback`);
+  return [...problems];
 }
 
 /** The table of options for `--help`. */

@@ -9,6 +9,7 @@ import { BadConfiguration } from "../errors.ts";
 import type { Arguments, FlagSpec } from "./arguments.ts";
 import { ChildNode } from "./child-node.ts";
 import { type Command, readFlag } from "./command.ts";
+import { readConfigFile } from "./config-file.ts";
 import { type RuntimeName, thisRuntime } from "./node.ts";
 import { exit, jsonFlag, print, wantsJson } from "./output.ts";
 import { commandOf } from "./runtime-command.ts";
@@ -29,7 +30,9 @@ const {
   listen: _listen,
   advertise: _url,
   peers: _peers,
+  peersExpect: _expect,
   join: _join,
+  dnsServer: _dns,
   data: _data,
   priority: _priority,
   ...shared
@@ -92,7 +95,7 @@ function planOf(args: Arguments): PlannedNode[] {
       data: `${directory}/${id}`,
     };
     for (const name of handedOn) own[name] = args.flags[name] ?? "";
-    readNodeConfig(own, process.env);
+    readNodeConfig(own, process.env, readConfigFile(own, process.env));
     const flags = Object.entries(own).map(([name, text]) => `${flagOf(name)}=${text}`);
     const name = mix[index % mix.length] ?? thisRuntime;
     return {

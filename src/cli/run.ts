@@ -4,6 +4,7 @@ import { parseArguments } from "./arguments.ts";
 import { backup, verify } from "./backup.ts";
 import { cluster } from "./cluster.ts";
 import { type Command, statusOf } from "./command.ts";
+import { config } from "./config.ts";
 import { demo } from "./demo.ts";
 import { get, list } from "./kv-read.ts";
 import { add, del, put } from "./kv-write.ts";
@@ -22,6 +23,7 @@ import { watch } from "./watch.ts";
 /** Every command but `node` and `help`. */
 export const commands: Readonly<Record<string, Command>> = {
   cluster,
+  config,
   demo,
   put,
   add,

@@ -1,25 +1,42 @@
-/** The table of a node's options: what each takes, its default, its meaning, and how its text is read and checked. */
+/** The table of a node's options: what each takes, its default, and its meaning. */
 import * as v from "valibot";
 import type { LogLevel } from "../ports.ts";
 import type { NodeId } from "../raft/types.ts";
-import { baseOf, memberUrlSchema } from "./member-url.ts";
+import { type DnsServer, dnsServersSchema } from "./dns-name.ts";
+import { memberUrlSchema } from "./member-url.ts";
+import {
+  countSchema,
+  durationSchema,
+  fractionSchema,
+  idSchema,
+  type ListenAddress,
+  listenSchema,
+  type Members,
+  membersSchema,
+  onSchema,
+  pathSchema,
+  PEERS_MAX,
+  sizeSchema,
+} from "./schemas.ts";
+
+export {
+  countSchema,
+  durationSchema,
+  idSchema,
+  type ListenAddress,
+  originSchema,
+  PEERS_MAX,
+  sizeSchema,
+  urlOf,
+} from "./schemas.ts";
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
 
-/** Members that `--peers` may name. */
-export const PEERS_MAX = 31;
 /** The largest `--max-value-bytes`: a value travels and rests in one record. */
 export const VALUE_BYTES_LIMIT: number = 8 * MIB;
 /** The least length of a cluster secret, in characters. */
 export const SECRET_CHARACTERS_MIN = 32;
-
-/** Where a node listens. */
-export interface ListenAddress {
-  /** A name, an IPv4 address or an IPv6 address without brackets. */
-  readonly host: string;
-  readonly port: number;
-}
 
 /** One option, as text in and a checked value out. */
 export interface Option<T> {
@@ -35,110 +52,22 @@ export interface Option<T> {
   readonly unit?: "ms";
   /** Its value is never shown. */
   readonly isSecret?: true;
+  /** Its text has several parts with commas between: a file may have them as a list, or `id=URL` as a map. */
+  readonly parts?: "list" | "map";
+  /** Names the configuration file, and so can't stand in it. */
+  readonly isOutsideFile?: true;
 }
-
-const number = /^\d+(\.\d+)?$/;
-const durationUnits: Readonly<Record<string, number>> = {
-  ms: 1,
-  s: 1000,
-  m: 60_000,
-  h: 3_600_000,
-  d: 86_400_000,
-};
-const sizeUnits: Readonly<Record<string, number>> = {
-  "": 1,
-  B: 1,
-  KiB: KIB,
-  MiB: MIB,
-  GiB: KIB * MIB,
-};
-
-function scaled(text: string, units: Readonly<Record<string, number>>): number {
-  const [, amount = "", unit = ""] = /^([\d.]+)([A-Za-z]*)$/.exec(text) ?? [];
-  const factor = Object.hasOwn(units, unit) ? units[unit] : undefined;
-  return factor !== undefined && number.test(amount) ? Number(amount) * factor : NaN;
-}
-
-/** A schema of text that means a whole number from `min` to `max`, as `read` reads it. */
-function whole(
-  read: (text: string) => number,
-  min: number,
-  max: number,
-): v.GenericSchema<string, number> {
-  return v.pipe(v.string(), v.transform(read), v.integer(), v.minValue(min), v.maxValue(max));
-}
-
-const readCount = (text: string): number => (/^\d{1,15}$/.test(text) ? Number(text) : NaN);
-
-/** Text such as `500ms`, `2s`, `1.5m`, `1h`, `7d`, from `min` to `max` milliseconds. */
-export function durationSchema(min: number, max: number): v.GenericSchema<string, number> {
-  return whole((text) => scaled(text, durationUnits), min, max);
-}
-
-/** Text such as `4096`, `64KiB`, `64MiB`, `1GiB`, from `min` to `max` bytes. */
-export function sizeSchema(min: number, max: number): v.GenericSchema<string, number> {
-  return whole((text) => scaled(text, sizeUnits), min, max);
-}
-
-/** Text that means a whole number from `min` to `max`. */
-export function countSchema(min: number, max: number): v.GenericSchema<string, number> {
-  return whole(readCount, min, max);
-}
-
-/** A node's id. */
-export const idSchema: v.GenericSchema<string, NodeId> = v.pipe(
-  v.string(),
-  v.regex(/^[A-Za-z0-9._-]{1,64}$/),
-);
-
-/** An http(s) URL without query or credentials, of a node or what it is mounted in: where a client asks. */
-export const originSchema: v.GenericSchema<string, string> = v.pipe(
-  v.string(),
-  v.maxLength(512),
-  v.regex(/^https?:\/\/[^/?#@\\\s]+[^?#@\\\s]*$/i),
-  v.check((text) => URL.canParse(text)),
-  v.transform(baseOf),
-);
-
-const listenSchema: v.GenericSchema<string, ListenAddress> = v.pipe(
-  v.string(),
-  v.regex(/^(\[[0-9A-Fa-f:.]{2,}\]|[A-Za-z0-9.-]{1,253}):\d{1,5}$/),
-  v.transform((text) => {
-    const colon = text.lastIndexOf(":");
-    const host = text.slice(0, colon).replace(/^\[|\]$/g, "");
-    return { host, port: Number(text.slice(colon + 1)) };
-  }),
-  v.check(({ host, port }) => port >= 1 && port <= 65535 && URL.canParse(urlOf({ host, port }))),
-);
-
-/** Members with their URLs, as `--peers` names them. */
-export const peersSchema: v.GenericSchema<string, Readonly<Record<NodeId, string>>> = v.pipe(
-  v.string(),
-  v.transform((text) =>
-    text.split(",").map((peer) => {
-      const equals = peer.indexOf("=");
-      return [peer.slice(0, equals), peer.slice(equals + 1)] as const;
-    })
-  ),
-  v.array(v.tuple([idSchema, memberUrlSchema])),
-  v.maxLength(PEERS_MAX),
-  v.check((peers) => new Set(peers.map(([id]) => id)).size === peers.length),
-  v.check((peers) => new Set(peers.map(([, url]) => url)).size === peers.length),
-  v.transform((peers) => Object.fromEntries(peers)),
-);
-
-const onSchema: v.GenericSchema<string, boolean> = v.pipe(
-  v.picklist(["on", "off", "true", "false", "1", "0"]),
-  v.transform((text) => text === "on" || text === "true" || text === "1"),
-);
 
 /** What each option's text means once it is read; the table's names are the flags' in camelCase. */
 export interface OptionValues {
+  readonly config: string | null;
   readonly id: NodeId;
   readonly listen: ListenAddress;
   readonly advertise: string | null;
-  readonly peers: Readonly<Record<NodeId, string>> | null;
-  readonly join: Readonly<Record<NodeId, string>> | null;
+  readonly peers: Members | null;
+  readonly peersExpect: number | null;
+  readonly join: Members | null;
+  readonly dnsServer: readonly DnsServer[] | null;
   readonly data: string | null;
   readonly storage: "file" | "memory";
   readonly secret: string | null;
@@ -162,6 +91,13 @@ export type OptionName = keyof OptionValues;
 
 /** Every option of a node. */
 export const nodeOptions: { readonly [Name in OptionName]: Option<OptionValues[Name]> } = {
+  config: {
+    takes: "a YAML file",
+    help: "options by their names in camelCase; flags and environment variables win over it",
+    default: null,
+    schema: v.nullable(pathSchema),
+    isOutsideFile: true,
+  },
   id: {
     takes: "1 to 64 of A-Z a-z 0-9 . _ -",
     help: "this node's id",
@@ -182,27 +118,41 @@ export const nodeOptions: { readonly [Name in OptionName]: Option<OptionValues[N
   },
   peers: {
     takes:
-      `up to ${PEERS_MAX} different id=URL, such as n1=http://127.0.0.1:4001,n2=http://127.0.0.1:4002`,
+      `up to ${PEERS_MAX} different id=URL, such as n1=http://127.0.0.1:4001,n2=http://127.0.0.1:4002, or a name in the DNS, such as dns:holdfast.example:4001`,
     help:
       "the first voters, or where this node isn't one of them, as --join; ignored once the data directory holds a cluster (default itself alone)",
     default: null,
-    schema: v.nullable(peersSchema),
+    schema: v.nullable(membersSchema),
+    parts: "map",
+  },
+  peersExpect: {
+    takes: `a number from 1 to ${PEERS_MAX}`,
+    help:
+      "how many first voters there are; needed with --peers dns:NAME, which forms none but that",
+    default: null,
+    schema: v.nullable(countSchema(1, PEERS_MAX)),
   },
   join: {
     takes:
-      `up to ${PEERS_MAX} different id=URL of others, such as n1=http://127.0.0.1:4001, and no --peers beside it`,
+      `up to ${PEERS_MAX} different id=URL of others, such as n1=http://127.0.0.1:4001, or a name as --peers does, and no --peers beside it`,
     help:
       "members of the cluster that this node is, or will be, added to; ignored once the data directory holds a cluster",
     default: null,
-    schema: v.nullable(peersSchema),
+    schema: v.nullable(membersSchema),
+    parts: "map",
+  },
+  dnsServer: {
+    takes: "up to 8 addresses with commas between, such as 10.0.0.53,10.0.1.53:5353",
+    help: "whom to ask about dns:NAME (default as the system does)",
+    default: null,
+    schema: v.nullable(dnsServersSchema),
+    parts: "list",
   },
   data: {
     takes: "a directory",
     help: "directory for log and snapshots (default ./data/<id>)",
     default: null,
-    schema: v.nullable(
-      v.pipe(v.string(), v.nonEmpty(), v.maxLength(4096), v.check((path) => !path.includes("\0"))),
-    ),
+    schema: v.nullable(pathSchema),
   },
   storage: {
     takes: "file or memory",
@@ -255,13 +205,7 @@ export const nodeOptions: { readonly [Name in OptionName]: Option<OptionValues[N
     takes: "a fraction from 0 to 0.5",
     help: "clocks' rates differ by at most this; shortens the lease",
     default: "0.1",
-    schema: v.pipe(
-      v.string(),
-      v.regex(number),
-      v.transform(Number),
-      v.minValue(0),
-      v.maxValue(0.5),
-    ),
+    schema: fractionSchema(0, 0.5),
   },
   snapshotEntries: {
     takes: "a number of at least 1",
@@ -322,9 +266,4 @@ export function flagOf(name: string): string {
 /** `electionTimeout` → `HOLDFAST_ELECTION_TIMEOUT`. */
 export function environmentOf(name: string): string {
   return `HOLDFAST${flagOf(name).slice(1).replaceAll("-", "_").toUpperCase()}`;
-}
-
-/** The URL of an address; an IPv6 host gets its brackets. */
-export function urlOf({ host, port }: ListenAddress): string {
-  return `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
 }

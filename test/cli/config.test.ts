@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { nodeHelp, readNodeConfig } from "../../src/config.ts";
+import { DnsName } from "../../src/config/dns-name.ts";
 import { environmentOf, flagOf, nodeOptions } from "../../src/config/options.ts";
 import { BadConfiguration } from "../../src/errors.ts";
 
@@ -25,6 +26,7 @@ describe("a node's configuration", () => {
       advertise: "http://127.0.0.1:4001",
       peers: { n1: "http://127.0.0.1:4001" },
       join: null,
+      discovery: null,
       data: "./data/n1",
       storage: "file",
       secret: null,
@@ -74,6 +76,7 @@ describe("a node's configuration", () => {
 
   it("names the flag and what it takes for every value that it refuses", () => {
     const bad: Record<keyof typeof nodeOptions, readonly string[]> = {
+      config: ["", "a\0b"],
       id: ["", "a b", "n/1", "x".repeat(65)],
       listen: ["4001", ":4001", "127.0.0.1", "127.0.0.1:0", "127.0.0.1:65536", "[zz]:1", "h:1/x"],
       advertise: [
@@ -94,8 +97,17 @@ describe("a node's configuration", () => {
         "n1=http://127.0.0.1:4001,",
         "n 1=http://a",
         "n1=http://169.254.0.1",
+        "dns:",
+        "dns:holdfast.example:0",
+        "dns:holdfast.example:65536",
+        "dns:a..b:4001",
+        "dns:10.0.0.1/x",
+        `dns:${"a".repeat(64)}`,
+        "dns:a,n1=http://127.0.0.1:4001",
       ],
-      join: ["", "n1", "n1=", "=http://a", "n1=http://127.0.0.1:4001,", "n 1=http://a"],
+      peersExpect: ["0", "32", "three"],
+      join: ["", "n1", "n1=", "=http://a", "n1=http://127.0.0.1:4001,", "n 1=http://a", "dns:"],
+      dnsServer: ["", "dns.example", "10.0.0.1:0", "fd00::1", "10.0.0.256", "10.0.0.1,"],
       data: ["", "a\0b"],
       storage: ["disk", "FILE"],
       secret: ["short", `${secret},${secret}`],
@@ -192,6 +204,28 @@ describe("a node's configuration", () => {
     for (const host of ["127.8.9.1", "localhost", "[::1]"]) {
       assert.equal(readNodeConfig({ listen: `${host}:4001` }, {}).secret, null);
     }
+  });
+
+  it("takes a name that members are found by, and needs to know how many the first are", () => {
+    const peers = "dns:holdfast.example.:4001";
+    assert.match(refusal({ peers, secret }), /^--peers-expect .*dns:holdfast\.example:4001$/);
+    assert.match(refusal({ peers, peersExpect: "3" }), /^--secret .*dns:holdfast\.example:4001/);
+    const dnsServer = "10.0.0.53,[fd00::53]:5353";
+    const config = readNodeConfig({ peers, peersExpect: "3", secret, dnsServer }, {});
+    assert.deepEqual(config.discovery, {
+      at: new DnsName("holdfast.example", 4001),
+      expect: 3,
+      servers: [{ address: "10.0.0.53", port: 53 }, { address: "fd00::53", port: 5353 }],
+    });
+    assert.deepEqual(config.peers, { n1: "http://127.0.0.1:4001" });
+    assert.equal(config.join, null);
+    const joining = readNodeConfig({ join: "dns:a", secret }, {}).discovery;
+    assert.deepEqual(joining, { at: new DnsName("a", null), expect: null, servers: [] });
+    assert.match(refusal({ join: "dns:a", peers, peersExpect: "3", secret }), /^--join .*--peers/);
+    assert.match(
+      refusal({ peers: "n1=http://127.0.0.1:4001", peersExpect: "3" }),
+      /^--peers-expect .*it is 3, and --peers names 1$/,
+    );
   });
 
   it("does not take an id for a path out of the data directory", () => {

@@ -38,6 +38,7 @@ describe("--json", { timeout: 120_000 }, () => {
     status: "status",
     member: "member list",
     leader: "leader",
+    config: "config example",
     del: "del k",
   });
   /** Those that go on, and print an object a line. */
