@@ -256,6 +256,16 @@ export interface StateMachine<Result> {
   decodeResult(bytes: Uint8Array): Result;
 }
 
+/** Tokens that clients are let in with. */
+export interface Credentials {
+  /** A new one: what it is named by, and all of it. */
+  draw(): { readonly id: string; readonly text: string };
+  /** SHA-256, 32 bytes. */
+  hash(text: string): Uint8Array;
+  /** Takes as long wherever two hashes differ. */
+  isSame(a: Uint8Array, b: Uint8Array): boolean;
+}
+
 export type LogLevel = "debug" | "info" | "warn" | "error";
 /** One JSON object a line; never blocks, never throws. */
 export type Logger = (

@@ -14,7 +14,8 @@ export const status: Command = {
   help: `holdfast status
 
 Asks the endpoints, and the members that they name, and prints a line for each; and one about a
-change of members that is under way.
+change of members that is under way. VERSION is a node's release, and in brackets the cluster's
+version as that node knows it: what all members know. It rises by itself once the last one is upgraded.
 
 With --json: an array with what each node answered.
 ${clientHelp}
@@ -70,18 +71,29 @@ function table(seen: readonly Seen[]): string {
   const numbered = ["COMMIT", "APPLIED", "LOG", "SNAPSHOT", "REVISION"];
   const head = ["ID", "ROLE", "TERM", "LEADER", "MEMBER", ...numbered];
   const rows = seen.map((one) => {
-    if (!("status" in one)) return ["-", one.error, ...head.slice(2).map(() => ""), "", one.url];
+    if (!("status" in one)) {
+      return [
+        "-",
+        one.error,
+        ...head.slice(2).map(() => ""),
+        "",
+        "",
+        one.url,
+      ];
+    }
     const { id, role, term, leader, commit, applied, lastLog, snapshot, revision, runtime } =
       one.status;
+    const { version, clusterVersion = 1 } = one.status;
+    const release = `${version} (${clusterVersion})`;
     const numbers = [commit, applied, lastLog, snapshot, revision].map(String);
     const own = one.status.members.find((each) => each.id === id);
     const kind = own === undefined ? "-" : own.voter ? "voter" : "learner";
-    return [id, role, String(term), leader ?? "-", kind, ...numbers, runtime, one.url];
+    return [id, role, String(term), leader ?? "-", kind, ...numbers, release, runtime, one.url];
   });
-  const lines = [[...head, "RUNTIME", "URL"], ...rows];
+  const lines = [[...head, "VERSION", "RUNTIME", "URL"], ...rows];
   // An error's text stands in the way of nobody's columns.
   const measured = lines.filter((line) => line[0] !== "-");
-  const widths = head.concat("", "").map((_, column) =>
+  const widths = head.concat("", "", "").map((_, column) =>
     Math.max(...measured.map((line) => line[column]?.length ?? 0))
   );
   const text = lines.map((line) => {

@@ -114,6 +114,7 @@ export function createApp(options: AppOptions): Hono<{ Bindings: Bindings }> {
         members: replica.members(),
         stalenessMs: replica.stalenessMs(),
         revision: machine.store.revision,
+        version: machine.version,
         floor: machine.store.floor,
         usage: machine.usage,
         watchers,

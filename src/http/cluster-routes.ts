@@ -28,6 +28,7 @@ export function getStatus(exchange: Exchange): Response {
     revision: machine.store.revision,
     runtime,
     version,
+    clusterVersion: machine.version,
     ...membersShown(exchange.host),
   };
   return exchange.document(200, answer);

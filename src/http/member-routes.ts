@@ -155,6 +155,7 @@ export function membersShown(
       url: configuration.urls[id] ?? "",
       voter: isVoter(configuration, id),
       ...(isWaiting(configuration, id) ? { waiting: true as const } : {}),
+      ...spokenBy(host, id),
     };
     if (id === status.id) {
       const lagMs = status.role === "leader" ? 0 : host.replica.stalenessMs();
@@ -168,6 +169,11 @@ export function membersShown(
   const { voters, learners } = endOf(configuration);
   const change = { voters: voters.toSorted(), learners: learners.toSorted() };
   return { members, change: changing ? change : null };
+}
+
+function spokenBy({ speaks }: Host, id: NodeId): Pick<MemberAnswer, "speaks"> {
+  const spoken = speaks?.(id) ?? null;
+  return spoken === null ? {} : { speaks: spoken };
 }
 
 /** @throws {Refusal} 400 where the request contradicts itself. */

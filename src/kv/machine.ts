@@ -77,13 +77,13 @@ export class KvMachine {
     return this.#state.store;
   }
 
-  get usage(): KvUsage {
-    return usageOf(this.#state);
-  }
-
   /** Roles and tokens after the last command. Replaced by `restore`: ask for it each time. */
   get access(): Access {
     return this.#state.access;
+  }
+
+  get usage(): KvUsage {
+    return usageOf(this.#state);
   }
 
   /** Undefined where there is no such lease. */
@@ -146,7 +146,7 @@ export class KvMachine {
   /** Replaces the whole state, once all of the new one is there. @throws {MalformedBytes} and then the old one stands. */
   async restore(chunks: AsyncIterable<Uint8Array>): Promise<void> {
     const { applied } = this.#state;
-    this.#state = Object.assign(await stateFromChunks(chunks), { applied });
+    this.#state = { ...await stateFromChunks(chunks), applied };
     this.#stamps++;
     tell(this.#accessWatchers);
     tell(this.#watchers);

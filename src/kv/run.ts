@@ -53,9 +53,9 @@ export function run(
   command: Command,
   bytesMax: number = resultBytesMax,
 ): KvResult {
-  const { store, leases, time } = state;
+  const { store, leases, time, applied } = state;
   const { revision } = store;
-  state.applied[command.type] = (state.applied[command.type] ?? 0) + 1;
+  applied[command.type] = (applied[command.type] ?? 0) + 1;
   switch (command.type) {
     case "put":
       return put(state, command);

@@ -1,10 +1,13 @@
 /** All that the state machine holds. */
 import { Access } from "./access/access.ts";
+import type { Command } from "./command.ts";
 import { firstVersion } from "./cluster-version.ts";
 import { Idempotency } from "./idempotency.ts";
 import { Leases } from "./leases.ts";
 import { Store } from "./store.ts";
-import type { AppliedCounts } from "./usage.ts";
+
+/** Commands that were applied in this life, by their type; what a keyed one holds is counted as well. */
+export type AppliedCounts = Partial<Record<Command["type"], number>>;
 
 export interface State {
   readonly store: Store;
@@ -15,7 +18,7 @@ export interface State {
   time: number;
   /** The cluster's: see `cluster-version.ts`. */
   version: number;
-  /** Of this process, and no part of what is replicated. */
+  /** Of this life, and so no part of a snapshot. */
   readonly applied: AppliedCounts;
 }
 

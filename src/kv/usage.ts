@@ -1,9 +1,5 @@
 /** How much a machine holds, and what it has done: at hand, however much it is. */
-import type { Command } from "./command.ts";
-import type { State } from "./state.ts";
-
-/** Commands that were applied in this life, by their type; what a keyed one holds is counted as well. */
-export type AppliedCounts = Partial<Record<Command["type"], number>>;
+import type { AppliedCounts, State } from "./state.ts";
 
 export interface KvUsage {
   readonly keys: number;

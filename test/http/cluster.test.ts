@@ -26,6 +26,7 @@ describe("GET /v1/status", () => {
       revision: 1,
       runtime: "test 1.0",
       version: "0.1.0",
+      clusterVersion: 1,
       members: [
         { id: "n1", url: "http://127.0.0.1:4001", voter: true, match: 1, lagMs: 0 },
         { id: "n2", url: "http://127.0.0.1:4002", voter: true, match: 3, lagMs: 100 },

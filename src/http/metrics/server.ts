@@ -127,6 +127,11 @@ function defineOffice(figures: Figures<MetricsSource>): void {
     ({ status: { role } }) => role === "learner" ? 1 : 0,
   );
   figures.gauge("holdfast_server_term", "The Raft term.", ({ status }) => status.term);
+  figures.gauge(
+    "holdfast_cluster_version",
+    "The cluster's version, as far as was applied here: what all members know.",
+    ({ version }) => version,
+  );
   figures.gauges(
     "holdfast_membership_members",
     "Members as this node knows them: voters (of both halves of a joint change), and learners.",

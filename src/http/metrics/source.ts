@@ -11,6 +11,8 @@ export interface MetricsSource {
   readonly stalenessMs: number | null;
   /** Of the store. */
   readonly revision: number;
+  /** The cluster's. */
+  readonly version: number;
   /** The past can be read from this revision on. */
   readonly floor: number;
   readonly usage: KvUsage;

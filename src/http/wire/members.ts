@@ -15,6 +15,8 @@ export interface MemberAnswer {
   readonly lagMs: number | null;
   /** A learner that becomes a voter once it has caught up. */
   readonly waiting?: true | undefined;
+  /** The cluster's version that it was last heard to speak; missing where this node has not heard it. */
+  readonly speaks?: number | undefined;
 }
 const MemberAnswer: v.GenericSchema<unknown, MemberAnswer> = v.object({
   id: v.string(),
@@ -23,6 +25,7 @@ const MemberAnswer: v.GenericSchema<unknown, MemberAnswer> = v.object({
   match: v.nullable(count),
   lagMs: v.nullable(count),
   waiting: v.optional(v.literal(true)),
+  speaks: v.optional(count),
 });
 
 /** What a change under way ends in, by ids. */
@@ -47,7 +50,10 @@ export interface StatusAnswer {
   readonly snapshot: number;
   readonly revision: number;
   readonly runtime: string;
+  /** Of the software. */
   readonly version: string;
+  /** What all members know, as far as was applied here; an older node doesn't tell. */
+  readonly clusterVersion?: number | undefined;
   readonly members: readonly MemberAnswer[];
   /** Null where none is under way; an older node doesn't tell. */
   readonly change?: ChangeAnswer | null | undefined;
@@ -65,6 +71,7 @@ export const StatusAnswer: v.GenericSchema<unknown, StatusAnswer> = v.object({
   revision: count,
   runtime: v.string(),
   version: v.string(),
+  clusterVersion: v.optional(count),
   members: v.array(MemberAnswer),
   change: v.optional(v.nullable(ChangeAnswer)),
 });

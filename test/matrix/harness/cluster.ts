@@ -41,6 +41,10 @@ export interface Status {
   readonly lastLog: number;
   readonly snapshot: number;
   readonly revision: number;
+  readonly version: string;
+  /** Missing where 0.1.0 answers. */
+  readonly clusterVersion?: number;
+  readonly members: readonly { readonly id: string; readonly speaks?: number }[];
 }
 
 const POLL_MS = 20;

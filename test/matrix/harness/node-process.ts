@@ -15,10 +15,15 @@ export const runtimes: readonly RuntimeName[] = ["bun", "deno", "node"];
 const START_TIMEOUT_MS = 20_000;
 const STANDARD_ERROR_KEPT = 200;
 
-/** The command that runs a node under a runtime, without a wrapper. */
-export function nodeCommand(runtime: RuntimeName): readonly [string, ...string[]] {
+/** The command that runs a node under a runtime, without a wrapper: these sources, or a release that was unpacked. */
+export function nodeCommand(
+  runtime: RuntimeName,
+  release: string | null = null,
+): readonly [string, ...string[]] {
   const binary = join(root, "node_modules", ".bin", runtime);
-  const script = join(root, "runtimes", `${runtime}.ts`);
+  const script = release === null
+    ? join(root, "runtimes", `${runtime}.ts`)
+    : join(release, "dist", "runtimes", `${runtime}.js`);
   if (runtime !== "deno") return [binary, script];
   const allowed = ["net", "read", "write", "env", "sys"].map((name) => `--allow-${name}`);
   return [binary, "run", ...allowed, script];
@@ -213,6 +218,8 @@ export class NodeProcess {
   readonly runtime: RuntimeName;
   readonly url: string;
   readonly data: string;
+  /** The directory of the release that its next start runs; null for these sources. */
+  release: string | null = null;
   readonly #options: NodeOptions;
   #running: RunningProcess | null = null;
 
@@ -240,7 +247,7 @@ export class NodeProcess {
   /** The whole command line, with `extra` flags behind the others. */
   command(extra: readonly string[] = []): [string, ...string[]] {
     const { id, runtime, port, data, peers, flags = [] } = this.#options;
-    const [binary, ...args] = nodeCommand(runtime);
+    const [binary, ...args] = nodeCommand(runtime, this.release);
     const own = ["--id", id, "--listen", `127.0.0.1:${port}`, "--data", data];
     return [
       binary,
