@@ -45,8 +45,13 @@ export async function boot(runtime: Runtime, argv: readonly string[]): Promise<v
     const { log } = logger;
     const signals = new Signals();
     catchDefects(logger);
-    for (const warning of file?.warnings ?? []) log("warn", warning);
-    log("info", "starting", { ...config, secret: config.secret !== null, runtime: runtime.name });
+    for (const warning of [...file?.warnings ?? [], ...config.warnings]) log("warn", warning);
+    log("info", "starting", {
+      ...config,
+      secrets: config.secrets.length,
+      rootToken: config.rootToken !== null,
+      runtime: runtime.name,
+    });
     const { dropped } = logger;
     const opened = openNode(config, runtime, log, dropped);
     const node = await Promise.race([opened, signals.first]);

@@ -4,6 +4,8 @@ import process from "node:process";
 import { createUndiciFetch } from "../src/adapters/undici-fetch.ts";
 import { boot } from "./boot.ts";
 import type { Runtime } from "./open-node.ts";
+import { serveTls } from "./tls-server.ts";
+import { undiciPeerFetch } from "./undici-peers.ts";
 
 /** The part of Deno's namespace that is used: its own types would hide Node's and Bun's. */
 declare const Deno: {
@@ -23,6 +25,10 @@ declare const Deno: {
 export const runtime: Runtime = {
   name: `deno ${Deno.version.deno}`,
   peerFetch: createUndiciFetch().fetch,
+  peerFetchWith: undiciPeerFetch,
+  // `Deno.serve` keeps the certificate that it began with, and asks clients for none.
+  serveTls: (...listening) =>
+    serveTls({ by: "server", overrideGlobalObjects: false }, ...listening),
   // `node:fs` blocks the event loop there for as long as standard error is full.
   logSink: (bytes) => Deno.stderr.write(bytes),
   serve: async ({ host, port }, handler) => {

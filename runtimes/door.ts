@@ -1,4 +1,5 @@
 /** What clients and peers come in by: it stays the same while what is behind it changes. */
+import type { HostCheck } from "../src/http/host-check.ts";
 import { problemOf, Refusal } from "../src/http/problem.ts";
 import { type Bindings, targetOf } from "../src/http/target.ts";
 import { problemType } from "../src/http/wire.ts";
@@ -11,25 +12,42 @@ export interface Room {
   readonly handle: Handler;
   /** Headers of every refusal at the door. */
   readonly marks: () => Readonly<Record<string, string>>;
+  /** Members' URLs, as far as they are known. */
+  readonly urls: () => readonly string[];
 }
 
-/** Counts the clients' requests that are under way, and closes before the node stops. */
+/** Counts the clients' requests that are under way, and closes before the node stops. Turns strange pages away. */
 export class Door {
   #room: Room;
+  readonly #hosts: HostCheck | null;
   #open = 0;
   #onEmpty: (() => void) | null = null;
 
-  constructor(room: Room) {
+  /** @param hosts null where somebody else has looked at `Host` and `Origin`. */
+  constructor(room: Room, hosts: HostCheck | null) {
     this.#room = room;
+    this.#hosts = hosts;
   }
 
   readonly handle: Handler = async (request, bindings) => {
     const { handle } = this.#room;
     if (isPeerRequest(targetOf(request.url, bindings))) return await handle(request, bindings);
-    if (this.#onEmpty !== null) return this.#refuse(request.method);
+    if (this.#onEmpty !== null) {
+      return this.#refuse(request.method, new Refusal("not_ready", "this node is stopping"));
+    }
+    const admission = this.#hosts === null ? null : this.#hosts.admit(request);
+    if (admission !== null) {
+      if ("refusal" in admission) return this.#refuse(request.method, admission.refusal);
+      if ("preflight" in admission) {
+        return new Response(null, { status: 204, headers: admission.preflight });
+      }
+    }
     this.#open++;
     try {
-      return await handle(request, bindings);
+      const answer = await handle(request, bindings);
+      if (admission === null) return answer;
+      for (const [name, value] of Object.entries(admission.cors)) answer.headers.set(name, value);
+      return answer;
     } finally {
       this.#open--;
       this.#leave();
@@ -53,8 +71,8 @@ export class Door {
     if (this.#open === 0) this.#onEmpty?.();
   }
 
-  #refuse(method: string): Response {
-    const refusal = problemOf(new Refusal("not_ready", "this node is stopping"), method);
+  #refuse(method: string, reason: Refusal): Response {
+    const refusal = problemOf(reason, method);
     return new Response(JSON.stringify(refusal.body), {
       status: refusal.status,
       headers: { ...this.#room.marks(), ...refusal.headers, "content-type": problemType },

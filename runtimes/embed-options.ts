@@ -6,10 +6,11 @@ import { flagOf, nodeOptions, type OptionName, type OptionValues } from "../src/
 import { BadConfiguration } from "../src/errors.ts";
 
 /** Whoever embeds a node listens and logs by themselves. */
-type EmbedOptionName = Exclude<OptionName, "config" | "listen" | "logLevel">;
+type EmbedOptionName = Exclude<OptionName, "config" | "listen" | "logLevel" | "tlsClientCa">;
 
 type Given<Value> = Value extends DnsName | readonly DnsServer[] ? string
-  : Value extends number | boolean | Readonly<Record<string, string>> ? Value | string
+  : Value extends number | boolean | Readonly<Record<string, string>> | readonly string[]
+    ? Value | string
   : Value;
 
 /**
@@ -43,17 +44,28 @@ export function readEmbedOptions(options: EmbedOptions): NodeConfig {
   return readNodeConfig({ ...texts, advertise }, {});
 }
 
+/** What its own server is told. */
+const serving: readonly string[] = ["config", "listen", "logLevel", "tlsClientCa"];
+
 function isEmbedOption(name: string): name is EmbedOptionName {
-  return Object.hasOwn(nodeOptions, name) && !["config", "listen", "logLevel"].includes(name);
+  return Object.hasOwn(nodeOptions, name) && !serving.includes(name);
 }
 
 /** As a flag would say it. */
 function textOf(
   name: EmbedOptionName,
-  value: string | number | boolean | Readonly<Record<string, string>>,
+  value: string | number | boolean | readonly string[] | Readonly<Record<string, string>>,
 ): string {
   if (typeof value === "string") return value;
   if (typeof value === "boolean") return value ? "on" : "off";
   if (typeof value === "number") return `${value}${nodeOptions[name].unit ?? ""}`;
+  if (isList(value)) return value.join(",");
   return Object.entries(value).map(([id, url]) => `${id}=${url}`).join(",");
+}
+
+/** `Array.isArray` doesn't know of lists that are only read. */
+function isList(
+  value: readonly string[] | Readonly<Record<string, string>>,
+): value is readonly string[] {
+  return Array.isArray(value);
 }

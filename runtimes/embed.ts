@@ -9,7 +9,7 @@ import { decodeCbor, encodeCbor } from "../src/cbor.ts";
 import { thisRuntime } from "../src/cli/node.ts";
 import { Client } from "../src/client/mod.ts";
 import { COMMAND_BYTES_MAX } from "../src/config.ts";
-import { NotApplied } from "../src/errors.ts";
+import { BadConfiguration, NotApplied } from "../src/errors.ts";
 import { mountable } from "../src/http/mount.ts";
 import type { Bindings } from "../src/http/target.ts";
 import type { KvResult } from "../src/kv/result.ts";
@@ -89,6 +89,9 @@ export async function openReplica<Result, Machine extends OwnMachine<Result>>(
 ): Promise<EmbeddedReplica<Result, Machine>> {
   const { machine, ...embedding } = options;
   const { requestTimeoutMs, parts } = await partsOf(embedding);
+  if (parts.config.auth) {
+    throw new BadConfiguration("--auth takes off for a machine of one's own: it keeps no tokens");
+  }
   const service: Service<Result> = ownService(completed<Result>(machine));
   const node = await openUnserved({ ...parts, service, versions: new Versions() });
   return new EmbeddedReplica(new Inside(node), machine, requestTimeoutMs);
@@ -96,8 +99,10 @@ export async function openReplica<Result, Machine extends OwnMachine<Result>>(
 
 async function partsOf({ log = () => {}, fetch, ...options }: Embedding) {
   const config = readEmbedOptions(options);
-  const { name, peerFetch } = await importRuntime();
-  const runtime = { name, peerFetch: fetch ?? peerFetch };
+  const { name, peerFetch, peerFetchWith } = await importRuntime();
+  const runtime = fetch === undefined
+    ? { name, peerFetch, peerFetchWith }
+    : { name, peerFetch: fetch, peerFetchWith: () => ({ fetch, retire: () => {} }) };
   return { requestTimeoutMs: config.requestTimeoutMs, parts: { config, runtime, log } };
 }
 

@@ -1,5 +1,6 @@
 /** `fetch` without a network: a client's requests, handed to a handler in this process. */
 import type { ClientFetch } from "../src/client/mod.ts";
+import { fromInside } from "../src/http/access/gate.ts";
 import type { Handler } from "./door.ts";
 
 /** What stands for a node's URL. */
@@ -14,7 +15,7 @@ export function fetchInProcess(handle: Handler): ClientFetch {
   return async (url, init) => {
     const { signal = null } = init;
     signal?.throwIfAborted();
-    const target = { incoming: { url: url.slice(IN_PROCESS_URL.length) } };
+    const target = { incoming: { url: url.slice(IN_PROCESS_URL.length) }, origin: fromInside };
     const answer = handle(new Request(url, init), target);
     const response = signal === null ? await answer : await unlessAborted(answer, signal);
     const { body, headers, status } = response;

@@ -1,8 +1,10 @@
 /** A node that belongs to a cluster, from its parts: storage → replica → HTTP app. */
+import { credentials } from "../src/adapters/access-tokens.ts";
 import type { ClusterBirth, DataDirectory, Newborn } from "../src/adapters/data-directory.ts";
 import { createFetchTransport, defaultLanes } from "../src/adapters/fetch-transport.ts";
 import { RECORD_HEADER_BYTES, sealEntry } from "../src/adapters/log-record.ts";
 import type { Hello, HelloReply, SayHello } from "../src/adapters/peer-hello.ts";
+import type { PeerSecrets } from "../src/adapters/peer-secrets.ts";
 import { createPeerAuthenticator } from "../src/adapters/peer-signature.ts";
 import {
   ENVELOPE_BYTES_MAX,
@@ -99,6 +101,7 @@ export interface Surroundings<Result> {
   readonly metrics: Metrics;
   readonly service: Service<Result>;
   readonly versions: Versions;
+  readonly secrets: PeerSecrets;
   readonly sayHello: SayHello;
   /** Of hellos, in both directions. */
   readonly authenticator: PeerAuthenticator;
@@ -108,16 +111,16 @@ export interface Surroundings<Result> {
 /** The authenticator of a cluster's messages. */
 export function authenticatorFor(
   clusterId: string,
-  config: Pick<NodeConfig, "id" | "secret">,
+  { self, secrets }: { readonly self: NodeId; readonly secrets: PeerSecrets },
   clock: Clock,
   onHeard: (from: NodeId, version: number) => void,
 ): PeerAuthenticator {
   return createPeerAuthenticator({
     speaks: newestVersion,
     onHeard,
-    self: config.id,
+    self,
     clusterId,
-    secrets: config.secret === null ? [] : [config.secret],
+    secrets,
     wallNow: () => clock.wallNow(),
   });
 }
@@ -152,6 +155,7 @@ export function roomOver<Result>(
     checkNewcomer: (newcomer) => refuseMemberOfAnother(around, clusterId, newcomer),
     speaks: (id) => versions.of(id),
     leaseReads: config.leaseReads,
+    access: { auth: config.auth, recovers: config.recoverAccess, credentials },
     limits: { valueBytesMax: config.maxValueBytes, requestTimeoutMs: config.requestTimeoutMs },
     peerRoutes: helloRoute({
       authenticator,
@@ -163,7 +167,11 @@ export function roomOver<Result>(
     }),
   };
   const app = createApp(options);
-  return { marks, handle: async (request, bindings) => await app.fetch(request, bindings) };
+  return {
+    marks,
+    urls: () => Object.values(replica.members().configuration.urls),
+    handle: async (request, bindings) => await app.fetch(request, bindings),
+  };
 }
 
 /** A member of a cluster. */
@@ -178,12 +186,12 @@ export async function openMember<Result>(
   storage: DataDirectory,
   cluster: ClusterBirth,
 ): Promise<Member<Result> & { readonly room: Room }> {
-  const { config, runtime, clock, log, metrics, service, versions } = around;
+  const { config, runtime, clock, log, metrics, secrets, service, versions } = around;
   const { machine } = service;
   const { clusterId, birth } = cluster;
   warnOfAnotherUrl(birth.urls[config.id], config, log);
   const onHeard = (from: NodeId, spoken: number) => versions.hear(from, spoken);
-  const authenticator = authenticatorFor(clusterId, config, clock, onHeard);
+  const authenticator = authenticatorFor(clusterId, { self: config.id, secrets }, clock, onHeard);
   const transport = createFetchTransport({
     authenticator,
     clock,

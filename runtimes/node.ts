@@ -7,11 +7,15 @@ import { createUndiciFetch } from "../src/adapters/undici-fetch.ts";
 import { boot } from "./boot.ts";
 import type { Runtime } from "./open-node.ts";
 import { answerPlain, type PlainListener } from "./plain-requests.ts";
+import { serveTls } from "./tls-server.ts";
+import { undiciPeerFetch } from "./undici-peers.ts";
 
 /** See {@link Runtime}. */
 export const runtime: Runtime = {
   name: `node ${process.versions.node}`,
   peerFetch: createUndiciFetch().fetch,
+  peerFetchWith: undiciPeerFetch,
+  serveTls: (...listening) => serveTls({ by: "server", overrideGlobalObjects: true }, ...listening),
   serve: async ({ host, port }, handler, limits) => {
     const listener = getRequestListener((request, { incoming }) =>
       handler(request, { incoming: { url: incoming.url ?? "" } })

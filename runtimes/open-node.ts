@@ -15,16 +15,17 @@ import {
 } from "../src/adapters/peer-hello.ts";
 import { FileWal } from "../src/adapters/file-wal.ts";
 import { createSystemClock } from "../src/adapters/system-clock.ts";
-import { type NodeConfig, serverLimits, stopLimits } from "../src/config.ts";
-import { type ListenAddress, urlOf } from "../src/config/options.ts";
-import { BadConfiguration } from "../src/errors.ts";
+import { type NodeConfig, stopLimits } from "../src/config.ts";
+import { urlOf } from "../src/config/options.ts";
 import { Metrics } from "../src/http/metrics.ts";
 import type { KvMachine } from "../src/kv/machine.ts";
 import type { KvResult } from "../src/kv/result.ts";
 import type { Logger } from "../src/ports.ts";
 import type { Replica } from "../src/replica.ts";
 import { birthOf } from "./birth.ts";
+import { Credentials } from "./credentials.ts";
 import { Door, type Handler, type Room } from "./door.ts";
+import { hostCheckFor, listen } from "./listen.ts";
 import { Lobby } from "./lobby.ts";
 import {
   authenticatorFor,
@@ -35,6 +36,7 @@ import {
 } from "./member.ts";
 import { Newcomer } from "./newcomer.ts";
 import { watchForRemoval } from "./removal-watch.ts";
+import { provideRootToken } from "./root-token.ts";
 import type { Runtime, Server } from "./runtime.ts";
 import { kvMachineOf, kvService, type Service } from "./service.ts";
 import { openStorage } from "./storage.ts";
@@ -86,16 +88,18 @@ export async function openNode(
 ): Promise<RunningNode> {
   const versions = new Versions();
   const machine = kvMachineOf(config, versions);
-  const serve = (handler: Handler): Promise<Server> => listen(runtime, config.listen, handler);
+  const serve = (handler: Handler, credentials: Credentials): Promise<Server> =>
+    listen(runtime, config.listen, handler, credentials);
   const service = kvService(machine);
   const node = await open({ config, runtime, log, logDropped, service, versions, serve });
-  return Object.assign(node, { url: urlOf(config.listen), machine });
+  const scheme = config.tls.cert === null ? "http" : "https";
+  return Object.assign(node, { url: urlOf(config.listen, scheme), machine });
 }
 
 /** What a node without a server is opened from. */
 export interface UnservedParts<Result> {
   readonly config: NodeConfig;
-  readonly runtime: Pick<Runtime, "name" | "peerFetch">;
+  readonly runtime: Pick<Runtime, "name" | "peerFetch" | "peerFetchWith">;
   readonly log: Logger;
   /** How many lines the log has thrown away so far. */
   readonly logDropped?: () => number;
@@ -110,15 +114,40 @@ export function openUnserved<Result>(parts: UnservedParts<Result>): Promise<Unse
 }
 
 interface Parts<Result> extends UnservedParts<Result> {
-  readonly serve: ((handler: Handler) => Promise<Server>) | null;
+  readonly serve: ((handler: Handler, credentials: Credentials) => Promise<Server>) | null;
 }
 
 async function open<Result>(parts: Parts<Result>): Promise<OpenNode<Result>> {
-  const { config, log } = parts;
-  const storage = await openStorage(config, log);
+  const { config, runtime, log, logDropped } = parts;
+  const metrics = new Metrics({ version, runtime: runtime.name, id: config.id, logDropped });
+  const credentials = await Credentials.open({
+    config,
+    runtime,
+    log,
+    metrics: metrics.credentials,
+  });
   try {
-    const cluster = storage.cluster ?? await formAlone(storage, config);
-    const node = new OpenNode(storage, parts);
+    return await openOver(await openStorage(config, log), parts, { credentials, metrics });
+  } catch (error) {
+    credentials.close();
+    throw error;
+  }
+}
+
+/** What a node has before its directory is opened. */
+interface Preparation {
+  readonly credentials: Credentials;
+  readonly metrics: Metrics;
+}
+
+async function openOver<Result>(
+  storage: DataDirectory,
+  parts: Parts<Result>,
+  preparation: Preparation,
+): Promise<OpenNode<Result>> {
+  try {
+    const cluster = storage.cluster ?? await formAlone(storage, parts.config);
+    const node = new OpenNode(storage, parts, preparation);
     await (cluster === null ? node.wait() : node.enter(cluster));
     return node;
   } catch (error) {
@@ -145,43 +174,47 @@ class OpenNode<Result> implements UnservedNode<Result> {
 
   readonly #storage: DataDirectory;
   readonly #serve: Parts<Result>["serve"];
+  readonly #credentials: Credentials;
   readonly #around: Surroundings<Result>;
   readonly #member = Promise.withResolvers<Member<Result>>();
   readonly #replica = Promise.withResolvers<Replica<Result>>();
   readonly #halted = Promise.withResolvers<Error>();
   readonly #removed = Promise.withResolvers<void>();
   #door: Door | null = null;
+  #room: Room | null = null;
   #server: Server | null = null;
   #newcomer: Newcomer | null = null;
   /** Of a newcomer: resolves when it has come to a cluster, or never will. */
   #settled: Promise<void> = Promise.resolve();
   #opened: Member<Result> | null = null;
   #endWatch: () => void = () => {};
+  #endAccess: () => void = () => {};
 
-  constructor(storage: DataDirectory, { serve, ...parts }: Parts<Result>) {
-    const { config, runtime, log, versions } = parts;
-    this.id = config.id;
+  constructor(
+    storage: DataDirectory,
+    { serve, ...parts }: Parts<Result>,
+    { credentials, metrics }: Preparation,
+  ) {
+    const { config: { id }, runtime: { name }, log, versions } = parts;
+    const { secrets, peerFetch } = credentials;
+    this.id = id;
     this.#storage = storage;
     this.#serve = serve;
-    const { logDropped } = parts;
-    const metrics = new Metrics({ version, runtime: runtime.name, id: config.id, logDropped });
+    this.#credentials = credentials;
     if (storage.wal instanceof FileWal) storage.wal.observe(metrics);
     const clock = createSystemClock();
     const onHeard = (from: string, version: number) => versions.greet(from, version);
-    const authenticator = authenticatorFor(HELLO_CLUSTER, config, clock, onHeard);
+    const authenticator = authenticatorFor(HELLO_CLUSTER, { self: id, secrets }, clock, onHeard);
     versions.open({ storage, clock, log, onDefect: this.#halted.resolve });
     this.#around = {
       ...parts,
+      runtime: { name, peerFetch },
       self: storage.newborn,
       clock,
       metrics,
+      secrets,
       authenticator,
-      sayHello: createHelloSender({
-        authenticator,
-        clock,
-        fetch: runtime.peerFetch,
-        wire: versions,
-      }),
+      sayHello: createHelloSender({ authenticator, clock, fetch: peerFetch, wire: versions }),
       onDefect: this.#halted.resolve,
     };
   }
@@ -212,6 +245,7 @@ class OpenNode<Result> implements UnservedNode<Result> {
     void replica.halted.then(this.#halted.resolve);
     const onRemoved = () => this.#leave(cluster);
     void replica.removed.then(onRemoved);
+    this.#endAccess = this.#beginAccess(replica);
     this.#endWatch = watchForRemoval({
       self: this.#storage.newborn,
       clusterId: cluster.clusterId,
@@ -223,6 +257,14 @@ class OpenNode<Result> implements UnservedNode<Result> {
     });
     this.#replica.resolve(replica);
     this.#member.resolve(member);
+  }
+
+  #beginAccess(replica: Replica<Result>): () => void {
+    const { config, service, clock, log } = this.#around;
+    const { machine, routes, replica: view } = service.http(replica);
+    if (routes !== "all") return () => {};
+    const onFailure = this.#halted.resolve;
+    return provideRootToken({ config, replica: view, machine, clock, log, onFailure });
   }
 
   /** Waits in the lobby until it belongs to a cluster. Resolves when it listens. */
@@ -264,9 +306,13 @@ class OpenNode<Result> implements UnservedNode<Result> {
   }
 
   async #leadTo(room: Room): Promise<void> {
+    this.#room = room;
     if (this.#door !== null) return this.#door.leadTo(room);
-    this.#door = new Door(room);
-    this.#server = await this.#serve?.(this.#door.handle) ?? null;
+    const { config } = this.#around;
+    const urls = (): readonly string[] => this.#room?.urls() ?? [];
+    const check = hostCheckFor(config, { isServed: this.#serve !== null, urls });
+    this.#door = new Door(room, check);
+    this.#server = await this.#serve?.(this.#door.handle, this.#credentials) ?? null;
   }
 
   async stop(): Promise<void> {
@@ -274,6 +320,7 @@ class OpenNode<Result> implements UnservedNode<Result> {
     this.#around.service.stop();
     await this.#settled;
     this.#endWatch();
+    this.#endAccess();
     const replica = this.#opened?.replica ?? null;
     if (replica !== null) await handOver(replica, this.#around.log);
     let timer: ReturnType<typeof setTimeout> | undefined;
@@ -287,25 +334,9 @@ class OpenNode<Result> implements UnservedNode<Result> {
       await (replica === null ? this.#storage.wal.close() : replica.stop());
       await this.#server?.close(stopLimits.closeTimeoutMs);
     } finally {
+      this.#credentials.close();
       await this.#storage.release();
     }
-  }
-}
-
-async function listen(
-  runtime: Runtime,
-  address: ListenAddress,
-  handler: Handler,
-): Promise<Server> {
-  try {
-    return await runtime.serve(address, handler, serverLimits);
-  } catch (error) {
-    const code = error instanceof Error && "code" in error ? error.code : undefined;
-    const reason = code === "EADDRINUSE" ? "it is in use" : String(error);
-    throw new BadConfiguration(
-      `--listen takes host:port that is free; ${address.host}:${address.port} can't be listened on: ${reason}`,
-      { cause: error },
-    );
   }
 }
 

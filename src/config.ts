@@ -13,6 +13,7 @@ import {
   type OptionName,
   VALUE_BYTES_LIMIT,
 } from "./config/options.ts";
+import { exposureRules, exposureWarnings, type TlsPaths, tlsPathsOf } from "./config/exposure.ts";
 import { advertised, dataOf, type Discovery, rules, standingOf } from "./config/rules.ts";
 import { readerOf, type Texts } from "./config/sources.ts";
 import { BadConfiguration } from "./errors.ts";
@@ -20,6 +21,7 @@ import type { LogLevel } from "./ports.ts";
 import type { RaftLimits } from "./raft/step.ts";
 import type { NodeId } from "./raft/types.ts";
 
+export type { TlsPaths } from "./config/exposure.ts";
 export { isLoopback } from "./config/rules.ts";
 
 const KIB = 1024;
@@ -103,7 +105,23 @@ export interface NodeConfig {
   readonly discovery: Discovery | null;
   readonly data: string;
   readonly storage: "file" | "memory";
-  readonly secret: string | null;
+  /** They sign peer messages, the first of them; none where they are in `secretFile`, or there are none. */
+  readonly secrets: readonly string[];
+  /** A file of secrets, one a line, that is read again when it changes. */
+  readonly secretFile: string | null;
+  readonly tls: TlsPaths;
+  /** Names that clients may call this node by, beside those that it knows itself by. */
+  readonly allowedHosts: readonly string[];
+  /** Web pages that may use this node, beside its own. */
+  readonly allowedOrigins: readonly string[];
+  /** Whether clients need tokens; they do wherever the cluster has a root token. */
+  readonly auth: boolean;
+  /** The cluster's first token, where it has none; null where it is made. */
+  readonly rootToken: string | null;
+  /** Whether who comes without a token is served as root. */
+  readonly recoverAccess: boolean;
+  /** What has to be told at each start. */
+  readonly warnings: readonly string[];
   readonly electionTimeoutMs: number;
   readonly heartbeatIntervalMs: number;
   /** The leadership is handed to a voter with a higher one. */
@@ -120,6 +138,8 @@ export interface NodeConfig {
   readonly logLevel: LogLevel;
 }
 
+const allRules = [...rules, ...exposureRules];
+
 /**
  * Reads a node's options. `flags` holds what the command line gave, by the table's names (`electionTimeout`).
  * @throws {BadConfiguration} one line that names the flag and what it takes.
@@ -132,7 +152,7 @@ export function readNodeConfig(
   const [problem] = file?.problems ?? [];
   if (problem !== undefined) throw new BadConfiguration(problem);
   const read = readerOf({ flags, environment, file });
-  for (const rule of rules) rule(read);
+  for (const rule of allRules) rule(read);
   const id = read("id");
   const { peers, join, discovery } = standingOf(read);
   const advertise = advertised(read);
@@ -145,7 +165,15 @@ export function readNodeConfig(
     discovery,
     data: dataOf(read),
     storage: read("storage"),
-    secret: read("secret"),
+    secrets: read("secret") ?? [],
+    secretFile: read("secretFile"),
+    tls: tlsPathsOf(read),
+    allowedHosts: read("allowedHosts") ?? [],
+    allowedOrigins: read("allowedOrigins") ?? [],
+    auth: read("auth"),
+    rootToken: read("rootToken"),
+    recoverAccess: read("recoverAccess"),
+    warnings: exposureWarnings(read),
     electionTimeoutMs: read("electionTimeout"),
     heartbeatIntervalMs: read("heartbeatInterval"),
     priority: read("priority"),
@@ -173,7 +201,7 @@ export function problemsOf(
   const options = (Object.keys(nodeOptions) as OptionName[]).map((name) => () => read(name));
   // A rule that meets a bad option says what was said before.
   const problems = new Set(file?.problems);
-  for (const attempt of [...options, ...rules.map((rule) => () => rule(read)), whole]) {
+  for (const attempt of [...options, ...allRules.map((rule) => () => rule(read)), whole]) {
     try {
       attempt();
     } catch (error) {

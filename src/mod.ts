@@ -21,6 +21,7 @@ export {
   type OwnMachine,
   type RequestOptions,
 } from "../runtimes/embed.ts";
+export { tlsFetch } from "../runtimes/client-fetch.ts";
 export type { EmbedOptions } from "../runtimes/embed-options.ts";
 export { openNode, type RunningNode, type Runtime, version } from "../runtimes/open-node.ts";
 export { decodeCbor, encodeCbor } from "./cbor.ts";

@@ -27,14 +27,9 @@
  *
  * What this does not do: hide anything (TLS does), or stop a replay to a receiver that restarted within the window.
  */
-import {
-  createHmac,
-  createSecretKey,
-  type KeyObject,
-  randomBytes,
-  timingSafeEqual,
-} from "node:crypto";
+import { createHmac, type KeyObject, randomBytes, timingSafeEqual } from "node:crypto";
 import type { NodeId } from "../raft/types.ts";
+import { PeerSecrets } from "./peer-secrets.ts";
 import type { HeaderReader, PeerAuthenticator, PeerExchange } from "./peer-wire.ts";
 import { FIRST_WIRE } from "./wire-version.ts";
 
@@ -54,8 +49,8 @@ const text = new TextEncoder();
 export interface PeerAuthenticatorOptions {
   readonly self: NodeId;
   readonly clusterId: string;
-  /** The first one signs, any of them is accepted. None: nothing is signed. */
-  readonly secrets: readonly string[];
+  /** The first one signs, any of them is accepted. None: nothing is signed. `PeerSecrets` may change meanwhile. */
+  readonly secrets: readonly string[] | PeerSecrets;
   /** Wall-clock milliseconds since 1970. */
   readonly wallNow: () => number;
   /** The version that this node speaks; the first one where it isn't said. */
@@ -67,7 +62,8 @@ export interface PeerAuthenticatorOptions {
 /** Creates the one authenticator of a node; both directions share it. */
 export function createPeerAuthenticator(options: PeerAuthenticatorOptions): PeerAuthenticator {
   const { self, clusterId, wallNow, speaks = FIRST_WIRE, onHeard } = options;
-  const keys = options.secrets.map((secret) => createSecretKey(text.encode(secret)));
+  const { secrets: given } = options;
+  const secrets = given instanceof PeerSecrets ? given : new PeerSecrets(given);
   const drawn = randomBytes(16).toString("base64url");
   const session = speaks === FIRST_WIRE ? drawn : `${drawn}-v${speaks}`;
   const counters = new Map<NodeId, number>();
@@ -83,7 +79,7 @@ export function createPeerAuthenticator(options: PeerAuthenticatorOptions): Peer
         "holdfast-to": to,
         "holdfast-nonce": exchange.nonce,
       };
-      const key = keys[0];
+      const key = secrets.keys[0];
       if (key !== undefined) {
         const time = String(Math.round(wallNow()));
         headers["holdfast-time"] = time;
@@ -107,7 +103,7 @@ export function createPeerAuthenticator(options: PeerAuthenticatorOptions): Peer
       if (nonce === null) return { refused: "Holdfast-Nonce is missing" };
       const exchange = { from, to: self, path, nonce };
       const now = wallNow();
-      if (keys.length > 0) {
+      if (secrets.keys.length > 0) {
         const time = headers.get("holdfast-time");
         if (time === null || !/^[0-9]{1,15}$/.test(time)) {
           return { refused: "Holdfast-Time is missing or not a number of milliseconds" };
@@ -115,7 +111,7 @@ export function createPeerAuthenticator(options: PeerAuthenticatorOptions): Peer
         if (Math.abs(Number(time) - now) > CLOCK_WINDOW_MS) {
           return { refused: `Holdfast-Time is over ${CLOCK_WINDOW_MS} ms away from our clock` };
         }
-        if (!isSigned(keys, headers, requestHead(clusterId, exchange, time), body)) {
+        if (!isSigned(secrets.keys, headers, requestHead(clusterId, exchange, time), body)) {
           return { refused: "Holdfast-Signature is missing or wrong" };
         }
       }
@@ -128,7 +124,7 @@ export function createPeerAuthenticator(options: PeerAuthenticatorOptions): Peer
     spokenBy: ({ nonce }) => versionIn(nonce),
 
     sealReply(exchange, status, body) {
-      const key = keys[0];
+      const key = secrets.keys[0];
       const version = versionIn(exchange.nonce) > FIRST_WIRE ? speaks : FIRST_WIRE;
       const headers: Record<string, string> = version === FIRST_WIRE
         ? {}
@@ -144,7 +140,7 @@ export function createPeerAuthenticator(options: PeerAuthenticatorOptions): Peer
       const version = versionSaid(headers.get(VERSION_HEADER));
       if (version === null) return false;
       const head = replyHead(clusterId, exchange, status, version);
-      if (keys.length > 0 && !isSigned(keys, headers, head, body)) return false;
+      if (secrets.keys.length > 0 && !isSigned(secrets.keys, headers, head, body)) return false;
       // Without a secret, anybody's refusal is authentic.
       if (status === 200) onHeard?.(exchange.to, version);
       return true;

@@ -5,20 +5,41 @@
  */
 import { Agent, type Dispatcher } from "undici";
 import type { PeerFetch, PeerFetchInit, PeerResponse } from "./fetch-transport.ts";
+import type { ClientCredentials } from "./tls-files.ts";
 
 export interface UndiciFetch {
   readonly fetch: PeerFetch;
+  /** Closes each connection once what is on its way there is answered. */
+  readonly retire: () => Promise<void>;
   /** Closes all connections. */
   readonly close: () => Promise<void>;
 }
 
-/** Opens as many connections to a peer as there are requests on their way (the transport bounds those). */
-export function createUndiciFetch(): UndiciFetch {
+/**
+ * Opens as many connections to a peer as there are requests on their way (the transport bounds those); over TLS with
+ * these credentials, or with the runtime's own roots.
+ */
+export function createUndiciFetch(tls: ClientCredentials | null = null): UndiciFetch {
   // The transport has a deadline for the whole of each exchange, so timers for its parts are only cost.
-  const dispatcher = new Agent({ headersTimeout: 0, bodyTimeout: 0 });
+  const dispatcher = new Agent({
+    headersTimeout: 0,
+    bodyTimeout: 0,
+    ...(tls === null ? {} : { connect: connectOptions(tls) }),
+  });
   return {
     fetch: (url, init) => post(dispatcher, url, init),
+    retire: () => dispatcher.close(),
     close: () => dispatcher.destroy(),
+  };
+}
+
+/** As `node:tls` takes them. */
+export function connectOptions(
+  { ca, cert, key }: ClientCredentials,
+): Readonly<Record<string, string>> {
+  return {
+    ...(ca === null ? {} : { ca }),
+    ...(cert === null || key === null ? {} : { cert, key }),
   };
 }
 

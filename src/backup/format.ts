@@ -138,76 +138,93 @@ export interface OpenBackup {
  * @throws {MalformedBytes} where it doesn't begin as one. Passes on what `bytes` throws.
  */
 export async function openBackup(bytes: AsyncIterable<Uint8Array>): Promise<OpenBackup> {
-  const sha = new Sha256();
-  const source = new ByteSource(bytes);
-  const take = async (count: number, what: string): Promise<Uint8Array> => {
-    const at = source.offset;
-    const taken = await source.take(count);
-    if (taken === null) throw new MalformedBytes(`${what} is cut off`, at);
-    return taken;
-  };
-  const head = (await take(headBytes, "the header")).slice();
-  if (!startsWith(head, headerMagic)) {
-    throw new MalformedBytes("this is no backup, or one of another version", 0);
+  const reader = new BackupReader(new ByteSource(bytes));
+  const header = await reader.header();
+  return { header, chunks: reader.chunks(), totals: () => reader.totals() };
+}
+
+class BackupReader {
+  readonly #source: ByteSource;
+  readonly #sha = new Sha256();
+  #crc = 0;
+  #chunks = 0;
+  #bytes = 0;
+  #totals: BackupTotals | null = null;
+
+  constructor(source: ByteSource) {
+    this.#source = source;
   }
-  const length = readU32(head, 12);
-  if (length > documentBytesMax) throw new MalformedBytes(`a header of ${length} bytes`, 12);
-  const document = await take(length, "the header");
-  const headerCrc = crc32(document, crc32(head.subarray(12)));
-  if (readU32(head, 8) !== headerCrc) {
-    throw new MalformedBytes("the header's checksum does not match", 8);
+
+  async header(): Promise<BackupHeader> {
+    const head = (await this.#take(headBytes, "the header")).slice();
+    if (!startsWith(head, headerMagic)) {
+      throw new MalformedBytes("this is no backup, or one of another version", 0);
+    }
+    const length = readU32(head, 12);
+    if (length > documentBytesMax) throw new MalformedBytes(`a header of ${length} bytes`, 12);
+    const document = await this.#take(length, "the header");
+    this.#crc = crc32(document, crc32(head.subarray(12)));
+    if (readU32(head, 8) !== this.#crc) {
+      throw new MalformedBytes("the header's checksum does not match", 8);
+    }
+    this.#sha.update(head);
+    this.#sha.update(document);
+    return headerIn(document);
   }
-  sha.update(head);
-  sha.update(document);
-  const header = headerIn(document);
-  let totals: BackupTotals | null = null;
-  async function* chunks(): AsyncGenerator<Uint8Array, void, undefined> {
-    let crc = headerCrc;
-    let count = 0;
-    let bytes = 0;
+
+  async *chunks(): AsyncGenerator<Uint8Array, void, undefined> {
     for (;;) {
-      const at = source.offset;
-      const frame = (await take(chunkHeadBytes, "a chunk")).slice();
+      const at = this.#source.offset;
+      const frame = (await this.#take(chunkHeadBytes, "a chunk")).slice();
       const length = readU32(frame, 0);
-      sha.update(frame);
-      if (length === 0) {
-        const rest = (await take(trailerBytes - chunkHeadBytes, "the trailer")).slice();
-        sha.update(rest.subarray(0, 16));
-        const digest = sha.digest();
-        if (readU32(frame, 4) !== crc || readU64(rest, 0) !== count || readU64(rest, 8) !== bytes) {
-          throw new MalformedBytes("the trailer does not belong to the chunks before it", at);
-        }
-        if (digest.some((byte, i) => rest[16 + i] !== byte)) {
-          throw new MalformedBytes("the SHA-256 does not match", at + 24);
-        }
-        if (!startsWith(rest.subarray(16 + digestBytes), trailerMagic)) {
-          throw new MalformedBytes("the trailer is damaged", at + 24 + digestBytes);
-        }
-        const end = source.offset;
-        if (await source.take(1) !== null) throw new MalformedBytes("bytes behind the end", end);
-        totals = { chunks: count, bytes, sha256: hexOf(digest), fileBytes: end };
-        return;
-      }
+      this.#sha.update(frame);
+      if (length === 0) return await this.#trailer(at, readU32(frame, 4));
       if (length > chunkBytesMax) throw new MalformedBytes(`a chunk of ${length} bytes`, at);
-      const chunk = await take(length, "a chunk");
-      crc = crc32(chunk, (crc ^ length) >>> 0);
-      if (readU32(frame, 4) !== crc) {
+      const chunk = await this.#take(length, "a chunk");
+      this.#crc = crc32(chunk, (this.#crc ^ length) >>> 0);
+      if (readU32(frame, 4) !== this.#crc) {
         throw new MalformedBytes("a chunk's checksum does not match", at);
       }
-      sha.update(chunk);
-      count++;
-      bytes += length;
+      this.#sha.update(chunk);
+      this.#chunks++;
+      this.#bytes += length;
       yield chunk;
     }
   }
-  return {
-    header,
-    chunks: chunks(),
-    totals: () => {
-      invariant(totals !== null, "a backup's totals are known at its end");
-      return totals;
-    },
-  };
+
+  totals(): BackupTotals {
+    invariant(this.#totals !== null, "a backup's totals are known at its end");
+    return this.#totals;
+  }
+
+  async #trailer(at: number, crc: number): Promise<void> {
+    const rest = (await this.#take(trailerBytes - chunkHeadBytes, "the trailer")).slice();
+    this.#sha.update(rest.subarray(0, 16));
+    const digest = this.#sha.digest();
+    const chunks = this.#chunks;
+    const bytes = this.#bytes;
+    if (crc !== this.#crc || readU64(rest, 0) !== chunks || readU64(rest, 8) !== bytes) {
+      throw new MalformedBytes("the trailer does not belong to the chunks before it", at);
+    }
+    if (digest.some((byte, i) => rest[16 + i] !== byte)) {
+      throw new MalformedBytes("the SHA-256 does not match", at + 24);
+    }
+    if (!startsWith(rest.subarray(16 + digestBytes), trailerMagic)) {
+      throw new MalformedBytes("the trailer is damaged", at + 24 + digestBytes);
+    }
+    const fileBytes = this.#source.offset;
+    if (await this.#source.take(1) !== null) {
+      throw new MalformedBytes("bytes behind the end", fileBytes);
+    }
+    this.#totals = { chunks, bytes, sha256: hexOf(digest), fileBytes };
+  }
+
+  async #take(count: number, what: string): Promise<Uint8Array> {
+    const at = this.#source.offset;
+    const taken = await this.#source.take(count);
+    if (taken === null) throw new MalformedBytes(`${what} is cut off`, at);
+    return taken;
+  }
 }
 
 function headerIn(document: Uint8Array): BackupHeader {

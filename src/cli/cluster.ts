@@ -69,6 +69,7 @@ missing, else that of the first node that failed.
 interface PlannedNode {
   readonly id: string;
   readonly port: number;
+  readonly url: string;
   readonly data: string;
   readonly command: readonly string[];
 }
@@ -83,7 +84,9 @@ function planOf(args: Arguments): PlannedNode[] {
   const mix: readonly RuntimeName[] = kind === "mixed" ? ["bun", "deno", "node"] : [kind];
   const directory = args.flags["data"] ?? "./data";
   const ids = Array.from({ length: count }, (_, index) => `n${index + 1}`);
-  const url = (index: number): string => `http://127.0.0.1:${first + index}`;
+  const isTls =
+    (args.flags["tlsCert"] ?? (process.env["HOLDFAST_TLS_CERT"] || undefined)) !== undefined;
+  const url = (index: number): string => `http${isTls ? "s" : ""}://127.0.0.1:${first + index}`;
   const peers = ids.map((id, index) => `${id}=${url(index)}`).join(",");
   const handedOn = Object.keys(shared).filter((name) => args.flags[name] !== undefined);
   return ids.map((id, index) => {
@@ -101,6 +104,7 @@ function planOf(args: Arguments): PlannedNode[] {
     return {
       id,
       port: first + index,
+      url: url(index),
       data: `${directory}/${id}`,
       command: [...commandOf(name), ...flags],
     };
@@ -186,7 +190,7 @@ class Cluster {
   async #welcome(lines: readonly (string | null)[]): Promise<void> {
     for (const [index, line] of lines.entries()) {
       const node = this.#plan[index];
-      if (wantsJson(this.#args)) this.#say(line ?? "", { id: node?.id, url: urlOf(node) });
+      if (wantsJson(this.#args)) this.#say(line ?? "", { id: node?.id, url: node?.url });
       else await print(`${line}\n`);
     }
     if (!wantsJson(this.#args)) await print(this.#hints());
@@ -217,9 +221,9 @@ class Cluster {
     const [first, second = first, last = second] = this.#plan;
     return `
 Try:
-  curl -X PUT ${urlOf(first)}/v1/kv/greeting -d hello
-  curl ${urlOf(second)}/v1/kv/greeting
-  curl -N '${urlOf(last)}/v1/watch?from=1'   # every change, as it happens
+  curl -X PUT ${first?.url}/v1/kv/greeting -d hello
+  curl ${second?.url}/v1/kv/greeting
+  curl -N '${last?.url}/v1/watch?from=1'   # every change, as it happens
 Ctrl-C stops all nodes; their data stays.
 
 `;
@@ -245,10 +249,6 @@ Ctrl-C stops all nodes; their data stays.
       });
     }
   }
-}
-
-function urlOf(node: PlannedNode | undefined): string {
-  return `http://127.0.0.1:${node?.port}`;
 }
 
 /** A line about what happens; with `--json` an object whose `message` it is. */

@@ -8,10 +8,12 @@ import {
   type ClientErrorCode,
   type Condition,
   connect,
+  type ConnectOptions,
   isPassing,
 } from "../client/mod.ts";
 import { countSchema, durationSchema, flagOf, originSchema } from "../config/options.ts";
 import { BadConfiguration } from "../errors.ts";
+import { accessFlags, accessHelp, readAccess, wantsTls } from "./access.ts";
 import type { Arguments, FlagSpec, Syntax } from "./arguments.ts";
 import { exit, jsonFlag, problemOf, tell, tellProgress } from "./output.ts";
 
@@ -31,6 +33,7 @@ export const ATTEMPT_TIMEOUT_MS = 5_000;
 /** What is over by then is not told. */
 const QUIET_MS = 2_000;
 const ENDPOINTS_DEFAULT = "http://127.0.0.1:4001,http://127.0.0.1:4002,http://127.0.0.1:4003";
+const TLS_ENDPOINTS_DEFAULT = ENDPOINTS_DEFAULT.replaceAll("http:", "https:");
 
 const endpointsSchema = v.pipe(
   v.string(),
@@ -40,18 +43,21 @@ const endpointsSchema = v.pipe(
 );
 
 /** Flags of every command that talks to a cluster. */
-export const clientFlags: Readonly<Record<"json" | "endpoints" | "timeout", FlagSpec>> = {
-  json: jsonFlag,
-  endpoints: { takes: "URLs with commas between, such as http://127.0.0.1:4001" },
-  timeout: { takes: "a duration, such as 15s" },
-};
+export const clientFlags:
+  & Readonly<Record<"json" | "endpoints" | "timeout", FlagSpec>>
+  & typeof accessFlags = {
+    json: jsonFlag,
+    endpoints: { takes: "URLs with commas between, such as http://127.0.0.1:4001" },
+    timeout: { takes: "a duration, such as 15s" },
+    ...accessFlags,
+  };
 
 /** The lines of help about {@link clientFlags}. */
 export const clientHelp: string = `
   --json             print the answer as JSON, and an error as one JSON line on standard error
   --endpoints URLS   the nodes to ask, one after the other, with commas between
                      (HOLDFAST_ENDPOINTS; default ${ENDPOINTS_DEFAULT})
-  --timeout T        give up after this long (default 15s)`;
+  --timeout T        give up after this long (default 15s)${accessHelp}`;
 
 /** A flag's value, read by `schema`; undefined where it isn't given. @throws {BadConfiguration} */
 export function readFlag<T>(
@@ -101,7 +107,8 @@ export const idOperand: OperandSpec = {
 
 /** Where the cluster is. @throws {BadConfiguration} */
 export function readEndpoints(args: Arguments): readonly string[] {
-  const given = args.flags["endpoints"] ?? (process.env["HOLDFAST_ENDPOINTS"] || ENDPOINTS_DEFAULT);
+  const preset = wantsTls(args) ? TLS_ENDPOINTS_DEFAULT : ENDPOINTS_DEFAULT;
+  const given = args.flags["endpoints"] ?? (process.env["HOLDFAST_ENDPOINTS"] || preset);
   const flags = { endpoints: given };
   return readFlag({ ...args, flags }, "endpoints", clientFlags.endpoints, endpointsSchema) ?? [];
 }
@@ -116,8 +123,19 @@ export function clientFrom(
   args: Arguments,
   onRetry: (error: ClientError) => void = retriesTold(args),
 ): Client {
-  const endpoints = readEndpoints(args);
-  return connect({ endpoints, timeoutMs: readTimeout(args, 15_000), onRetry });
+  return connect({ ...connectOptions(args, 15_000), onRetry });
+}
+
+/** How the flags say that the cluster is asked, for so long unless they say that as well. @throws {BadConfiguration} */
+export function connectOptions(
+  args: Arguments,
+  timeoutMs: number,
+): Pick<ConnectOptions, "endpoints" | "timeoutMs" | "token" | "fetch"> {
+  return {
+    endpoints: readEndpoints(args),
+    timeoutMs: readTimeout(args, timeoutMs),
+    ...readAccess(args),
+  };
 }
 
 /** Tells of attempts that fail, once they have done so for a while. */

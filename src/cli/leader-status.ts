@@ -1,15 +1,13 @@
 /** What the leader says of itself and of the others: only it knows how far each member is. */
-import { ClientError, connect, type StatusAnswer } from "../client/mod.ts";
+import { ClientError, connect, type ConnectOptions, type StatusAnswer } from "../client/mod.ts";
 
 /**
  * The status of the node that leads, or of the one that knows best who does where the leader's own URL doesn't answer
  * from here; null where no endpoint answers.
  */
-export async function leaderStatus(
-  endpoints: readonly string[],
-  timeoutMs: number,
-): Promise<StatusAnswer | null> {
-  const client = connect({ endpoints, timeoutMs });
+export async function leaderStatus(options: ConnectOptions): Promise<StatusAnswer | null> {
+  const { endpoints } = options;
+  const client = connect(options);
   const ask = async (url: string): Promise<StatusAnswer | null> => {
     try {
       return await client.status(url);

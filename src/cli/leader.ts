@@ -7,10 +7,9 @@ import {
   clientFrom,
   clientHelp,
   type Command,
+  connectOptions,
   idOperand,
-  readEndpoints,
   readOperand,
-  readTimeout,
   refusedAs,
 } from "./command.ts";
 import { leaderStatus } from "./leader-status.ts";
@@ -44,7 +43,7 @@ over, 6 it isn't known whether anybody took over, 7 refused.
 };
 
 async function showLeader(args: Arguments): Promise<number> {
-  const status = await leaderStatus(readEndpoints(args), readTimeout(args, 3_000));
+  const status = await leaderStatus(connectOptions(args, 3_000));
   const { leader, term, members } = status ?? { leader: null, term: 0, members: [] };
   if (leader === null) {
     const code = status === null ? "unreachable" : "no_leader";

@@ -3,6 +3,7 @@ import process from "node:process";
 import {
   ClientError,
   connect,
+  type ConnectOptions,
   isPassing,
   type MembersAnswer,
   type StatusAnswer,
@@ -24,10 +25,10 @@ const QUIET_MS = 2_000;
  * It looks once at least.
  */
 export async function untilOver(
-  endpoints: readonly string[],
+  options: ConnectOptions,
   deadline: number,
 ): Promise<MembersAnswer | null> {
-  const client = connect({ endpoints, timeoutMs: LOOK_TIMEOUT_MS });
+  const client = connect({ ...options, timeoutMs: LOOK_TIMEOUT_MS });
   for (;;) {
     const isLate = performance.now() >= deadline;
     try {
@@ -45,14 +46,14 @@ export async function untilOver(
 /** Tells on standard error how far a change is: a line whenever that is another than before. */
 export class Progress {
   readonly #args: Arguments;
-  readonly #endpoints: readonly string[];
+  readonly #options: ConnectOptions;
   #timer: ReturnType<typeof setTimeout> | null = null;
   #isStopped = false;
   #last = "";
 
-  constructor(args: Arguments, endpoints: readonly string[]) {
+  constructor(args: Arguments, options: ConnectOptions) {
     this.#args = args;
-    this.#endpoints = endpoints;
+    this.#options = options;
   }
 
   start(): void {
@@ -69,7 +70,8 @@ export class Progress {
   }
 
   async #look(): Promise<void> {
-    const status = await leaderStatus(this.#endpoints, LINE_INTERVAL_MS).catch(() => null);
+    const status = await leaderStatus({ ...this.#options, timeoutMs: LINE_INTERVAL_MS })
+      .catch(() => null);
     if (this.#isStopped) return;
     const line = status === null ? "no endpoint answers" : progressLine(status);
     if (line !== null && line !== this.#last) {

@@ -1,6 +1,12 @@
 /** `member`: who takes part, and changing it. Every request may be repeated: what is already so is no error. */
 import * as v from "valibot";
-import type { ChangeResult, Client, MemberAnswer, MembersAnswer } from "../client/mod.ts";
+import type {
+  ChangeResult,
+  Client,
+  ConnectOptions,
+  MemberAnswer,
+  MembersAnswer,
+} from "../client/mod.ts";
 import { memberUrlSchema } from "../config/member-url.ts";
 import { durationSchema, idSchema } from "../config/options.ts";
 import { BadConfiguration } from "../errors.ts";
@@ -10,9 +16,9 @@ import {
   clientFrom,
   clientHelp,
   type Command,
+  connectOptions,
   idOperand,
   type OperandSpec,
-  readEndpoints,
   readFlag,
   readOperand,
   refusedAs,
@@ -168,7 +174,7 @@ async function make(args: Arguments, change: Change): Promise<number> {
   const client = clientFrom(args);
   const waitMs = readFlag(args, "wait", wait, waitSchema) ?? WAIT_DEFAULT_MS;
   const deadline = performance.now() + waitMs;
-  const progress = new Progress(args, readEndpoints(args));
+  const progress = new Progress(args, lookOptions(args));
   if (waitMs > 0) progress.start();
   try {
     const result = await change.send(client);
@@ -177,7 +183,7 @@ async function make(args: Arguments, change: Change): Promise<number> {
       await print(`${shown(change.done)}\n`);
       return exit.done;
     }
-    const answer = await untilOver(readEndpoints(args), result.isOver ? 0 : deadline);
+    const answer = await untilOver(lookOptions(args), result.isOver ? 0 : deadline);
     progress.stop();
     const isOver = result.isOver || answer?.change === null;
     const missing = result.isOver || answer?.change !== null ? null : change.missing(answer);
@@ -224,8 +230,13 @@ function find({ members }: MembersAnswer, id: string): MemberAnswer | undefined 
   return members.find((each) => each.id === id);
 }
 
+/** How the cluster is looked at. */
+function lookOptions(args: Arguments): ConnectOptions {
+  return { ...connectOptions(args, LOOK_TIMEOUT_MS), timeoutMs: LOOK_TIMEOUT_MS };
+}
+
 async function table({ members, change }: MembersAnswer, args: Arguments): Promise<string> {
-  const status = await leaderStatus(readEndpoints(args), LOOK_TIMEOUT_MS);
+  const status = await leaderStatus(lookOptions(args));
   const known = new Map(status?.members.map((each) => [each.id, each]));
   const lines = [["ID", "MEMBER", "MATCH", "LAG", "URL"]].concat(members.map((each) => {
     const { match, lagMs } = known.get(each.id) ?? each;

@@ -1,6 +1,6 @@
 /** `status`: the cluster as each of its nodes sees it. */
-import { ClientError, connect, type StatusAnswer } from "../client/mod.ts";
-import { clientFlags, clientHelp, type Command, readEndpoints, readTimeout } from "./command.ts";
+import { ClientError, connect, type ConnectOptions, type StatusAnswer } from "../client/mod.ts";
+import { clientFlags, clientHelp, type Command, connectOptions } from "./command.ts";
 import { changeLine } from "./member.ts";
 import { exit, printAnswer, shown } from "./output.ts";
 
@@ -24,15 +24,16 @@ Exit status: 0 a majority of the members answered and agrees on a leader, 2 wron
 `,
   syntax: { flags: clientFlags, operands: [] },
   run: async (args) => {
-    const seen = await lookAround(readEndpoints(args), readTimeout(args, 3_000));
+    const seen = await lookAround(connectOptions(args, 3_000));
     await printAnswer(args, seen, table(seen));
     return isWell(seen) ? exit.done : exit.unavailable;
   },
 };
 
 /** Asks all at once, then those that they name beside. */
-async function lookAround(endpoints: readonly string[], timeoutMs: number): Promise<Seen[]> {
-  const client = connect({ endpoints, timeoutMs });
+async function lookAround(options: ConnectOptions): Promise<Seen[]> {
+  const { endpoints } = options;
+  const client = connect(options);
   const look = async (url: string): Promise<Seen> => {
     try {
       return { url, status: await client.status(url) };

@@ -87,6 +87,8 @@ export async function restoreBackup(
     method: "POST",
     target: "/v1/restore",
     kind: "write",
+    // It takes what it takes.
+    attemptTimeoutMs: session.options.timeoutMs,
     headers: { "content-type": "application/octet-stream" },
     body: backup,
     signal,

@@ -21,7 +21,9 @@ import { getLease, grantLease, keepLease, keptLease, revokeLease } from "./lease
 import { lock } from "./lock.ts";
 import * as members from "./members.ts";
 import type * as o from "./options.ts";
+import { readParameters, signalOf } from "./read-parameters.ts";
 import { type Call, Session, TIMER_MS_MAX } from "./session.ts";
+import { fetchWith } from "./token.ts";
 import { emptyTransaction, type Transaction } from "./transaction.ts";
 import { watch } from "./watch.ts";
 
@@ -62,7 +64,7 @@ export class Client {
     const session = new Session({
       endpoints: this.endpoints,
       isFixed: options.fixed ?? false,
-      fetch: options.fetch ?? ((url, init) => fetch(url, init)),
+      fetch: fetchWith(options),
       timeoutMs: Math.min(options.timeoutMs ?? TIMEOUT_MS, TIMER_MS_MAX),
       attemptTimeoutMs: Math.min(options.attemptTimeoutMs ?? ATTEMPT_TIMEOUT_MS, TIMER_MS_MAX),
       signal: options.signal ?? new AbortController().signal,
@@ -304,23 +306,14 @@ export class Client {
     return members.transferLeadership(this.#session, id, options);
   }
 
-  /**
-   * A backup of the whole store, as it is now, from whichever node answers. Its stream ends with a checksum: one that
-   * breaks off is no backup.
-   *
-   * @example
-   * ```ts ignore
-   * const { revision, bytes } = await client.backup();
-   * await writeFile(`holdfast-${revision}.backup`, bytes);
-   * ```
-   */
+  /** A backup of the whole store, as it is now. It ends with a checksum: one that breaks off is none. */
   backup(options: BackupOptions = {}): Promise<Backup> {
     return takeBackup(this.#session, readParameters(options), options);
   }
 
   /**
-   * Makes a backup's store the cluster's, which has to be empty: nothing was ever put. It takes what that takes, so the
-   * client's `timeoutMs` and `attemptTimeoutMs` have to be long enough.
+   * Makes a backup's store that of a cluster which is empty: nothing was ever put. The client's `timeoutMs` has to be
+   * long enough for it.
    */
   restore(backup: Uint8Array, options: o.CallOptions = {}): Promise<RestoreAnswer> {
     return restoreBackup(this.#session, backup, options);
@@ -334,17 +327,4 @@ export class Client {
   async #write<T>(call: () => BatchedCall<T>): Promise<T> {
     return await this.#writes.add(call());
   }
-}
-
-function readParameters(options: o.ReadOptions): Record<string, string> {
-  const { consistency, maxStaleMs, revision } = options;
-  return {
-    ...(consistency === undefined ? {} : { consistency }),
-    ...(maxStaleMs === undefined ? {} : { max_stale: `${maxStaleMs}ms` }),
-    ...(revision === undefined ? {} : { revision: String(revision) }),
-  };
-}
-
-function signalOf({ signal }: o.CallOptions): o.CallOptions {
-  return signal === undefined ? {} : { signal };
 }

@@ -14,6 +14,8 @@ export interface ConnectOptions {
   readonly timeoutMs?: number;
   /** A single attempt's end; 5,000 ms by default, more than a node's `--request-timeout`. */
   readonly attemptTimeoutMs?: number;
+  /** What the cluster knows this client by, `hf_…`; or what gives it for each request, where it may be renewed. */
+  readonly token?: string | (() => string);
   /** The runtime's own by default. */
   readonly fetch?: ClientFetch;
   /** Aborts all that the client does. */

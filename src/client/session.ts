@@ -20,6 +20,8 @@ export interface Call extends Request {
   readonly signal?: AbortSignal | undefined;
   /** By then it has ended, in milliseconds; as the session has it where it isn't said. */
   readonly timeoutMs?: number;
+  /** A single attempt's end; as the session has it where it isn't said. */
+  readonly attemptTimeoutMs?: number;
   /** Refusals that would pass, and are not waited for. */
   readonly final?: ReadonlySet<ClientErrorCode>;
   /** Kept up to date, for whoever gives the call up from outside. */
@@ -166,7 +168,7 @@ export class Session {
         endpoint,
         isMet: this.endpoints.isMet(endpoint),
         isRead: call.kind === "read",
-        timeoutMs: Math.min(attemptTimeoutMs, call.timeoutMs ?? timeoutMs),
+        timeoutMs: Math.min(call.attemptTimeoutMs ?? attemptTimeoutMs, call.timeoutMs ?? timeoutMs),
         signal,
       },
     );

@@ -4,6 +4,7 @@ import type { LogLevel } from "../ports.ts";
 import type { NodeId } from "../raft/types.ts";
 import { type DnsServer, dnsServersSchema } from "./dns-name.ts";
 import { memberUrlSchema } from "./member-url.ts";
+import type { Option } from "./option.ts";
 import {
   countSchema,
   durationSchema,
@@ -18,7 +19,9 @@ import {
   PEERS_MAX,
   sizeSchema,
 } from "./schemas.ts";
+import { securityOptions, type SecurityValues } from "./security-options.ts";
 
+export type { Option } from "./option.ts";
 export {
   countSchema,
   durationSchema,
@@ -35,31 +38,9 @@ const MIB = 1024 * KIB;
 
 /** The largest `--max-value-bytes`: a value travels and rests in one record. */
 export const VALUE_BYTES_LIMIT: number = 8 * MIB;
-/** The least length of a cluster secret, in characters. */
-export const SECRET_CHARACTERS_MIN = 32;
-
-/** One option, as text in and a checked value out. */
-export interface Option<T> {
-  /** Completes "takes …" in help and in errors. */
-  readonly takes: string;
-  readonly help: string;
-  /** As a person would type it; null where the default follows from other options, and `help` says how. */
-  readonly default: string | null;
-  readonly schema: v.GenericSchema<string | null, T>;
-  /** A switch may stand without a value, and then means `on`. */
-  readonly isSwitch?: true;
-  /** What a bare number means, where its text needs a unit. */
-  readonly unit?: "ms";
-  /** Its value is never shown. */
-  readonly isSecret?: true;
-  /** Its text has several parts with commas between: a file may have them as a list, or `id=URL` as a map. */
-  readonly parts?: "list" | "map";
-  /** Names the configuration file, and so can't stand in it. */
-  readonly isOutsideFile?: true;
-}
 
 /** What each option's text means once it is read; the table's names are the flags' in camelCase. */
-export interface OptionValues {
+export interface OptionValues extends SecurityValues {
   readonly config: string | null;
   readonly id: NodeId;
   readonly listen: ListenAddress;
@@ -70,7 +51,6 @@ export interface OptionValues {
   readonly dnsServer: readonly DnsServer[] | null;
   readonly data: string | null;
   readonly storage: "file" | "memory";
-  readonly secret: string | null;
   readonly electionTimeout: number;
   readonly heartbeatInterval: number;
   readonly priority: number;
@@ -112,7 +92,8 @@ export const nodeOptions: { readonly [Name in OptionName]: Option<OptionValues[N
   },
   advertise: {
     takes: "a URL without a query and not link-local, such as http://127.0.0.1:4001",
-    help: "the URL that peers and clients reach this node by (default http://<listen>)",
+    help:
+      "the URL that peers and clients reach this node by (default http://<listen>, or https:// with --tls-cert)",
     default: null,
     schema: v.nullable(memberUrlSchema),
   },
@@ -160,20 +141,7 @@ export const nodeOptions: { readonly [Name in OptionName]: Option<OptionValues[N
     default: "file",
     schema: v.picklist(["file", "memory"]),
   },
-  secret: {
-    takes: `at least ${SECRET_CHARACTERS_MIN} characters without a comma`,
-    help: "signs peer messages; required unless every peer URL is loopback (default none)",
-    default: null,
-    schema: v.nullable(
-      v.pipe(
-        v.string(),
-        v.minLength(SECRET_CHARACTERS_MIN),
-        v.maxLength(1024),
-        v.regex(/^[^,]*$/),
-      ),
-    ),
-    isSecret: true,
-  },
+  ...securityOptions,
   electionTimeout: {
     takes: "a duration from 10ms to 10m, such as 500ms",
     help: "lower end; each attempt draws from [t, 2t)",

@@ -66,6 +66,7 @@ export function advertised(read: Read): string {
   const listen = read("listen");
   const given = read("advertise");
   const own = standingOf(read).peers?.[id] ?? null;
+  const scheme = read("tlsCert") === null ? "http" : "https";
   if (given !== null) {
     if (own !== null && own !== given) {
       refuse("advertise", `${given} is not what --peers says of ${id}: ${own}`);
@@ -73,6 +74,12 @@ export function advertised(read: Read): string {
     return given;
   }
   if (own !== null) {
+    if (new URL(own).protocol !== `${scheme}:`) {
+      refuse(
+        "advertise",
+        `it is needed where --peers says of ${id} ${own} and it serves ${scheme}`,
+      );
+    }
     const port = Number(new URL(own).port) || (own.startsWith("https:") ? 443 : 80);
     if (port === listen.port) return own;
     refuse(
@@ -83,7 +90,7 @@ export function advertised(read: Read): string {
   if (isWildcard(listen.host)) {
     refuse("advertise", `it is needed where --listen is the wildcard ${listen.host}`);
   }
-  return new URL(urlOf(listen)).origin;
+  return new URL(urlOf(listen, scheme)).origin;
 }
 
 /** Where log and snapshots are kept. @throws {BadConfiguration} */
@@ -112,16 +119,15 @@ function checkHeartbeat(read: Read): void {
   refuse("heartbeatInterval", `${heartbeatMs}ms is more than a third of ${electionMs}ms`);
 }
 
-function checkSecret(read: Read): void {
-  if (read("secret") !== null) return;
-  const { peers, join, discovery } = standingOf(read);
-  if (discovery !== null) {
-    refuse("secret", `it is required because ${discovery.at.text} may lead beyond loopback`);
-  }
-  const urls = [...Object.values({ ...peers, ...join }), advertised(read), urlOf(read("listen"))];
-  const outside = urls.find((url) => !isLoopback(new URL(url).hostname));
-  if (outside === undefined) return;
-  refuse("secret", `it is required because ${outside} is not loopback`);
+/** A token that is made has to be found: memory keeps no file, and a log is no place for it. */
+function checkRootToken(read: Read): void {
+  if (!read("auth") || read("storage") === "file" || read("rootToken") !== null) return;
+  refuse("rootToken", "it is needed where --auth is on and --storage is memory");
+}
+
+function checkRecovery(read: Read): void {
+  if (!read("recoverAccess") || isLoopback(read("listen").host)) return;
+  refuse("recoverAccess", `--listen is ${urlOf(read("listen"))}`);
 }
 
 /** What ties options to each other. Each throws where it is broken. */
@@ -131,5 +137,6 @@ export const rules: readonly ((read: Read) => unknown)[] = [
   advertised,
   dataOf,
   checkHeartbeat,
-  checkSecret,
+  checkRootToken,
+  checkRecovery,
 ];

@@ -143,6 +143,6 @@ export const pathSchema: v.GenericSchema<string, string> = v.pipe(
 );
 
 /** The URL of an address; an IPv6 host gets its brackets. */
-export function urlOf({ host, port }: ListenAddress): string {
-  return `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
+export function urlOf({ host, port }: ListenAddress, scheme: "http" | "https" = "http"): string {
+  return `${scheme}://${host.includes(":") ? `[${host}]` : host}:${port}`;
 }

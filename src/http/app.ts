@@ -4,29 +4,37 @@
  * Paths are matched as they came, not percent-decoded, and everything behind `/v1/kv/` is one route: a key may hold
  * any bytes, and a router that decodes them would change it.
  */
-import { type Context, Hono } from "hono";
+import { Hono } from "hono";
+import { accessVersion } from "../kv/access/grant.ts";
 import type { KvMachine } from "../kv/machine.ts";
-import type { Logger } from "../ports.ts";
+import type { Credentials, Logger } from "../ports.ts";
 import { getLive, getLog, getMetrics, getReady, getStatus, putLeader } from "./cluster-routes.ts";
+import {
+  deleteRole,
+  deleteToken,
+  getSelf,
+  listRoles,
+  listTokens,
+  postToken,
+  putRole,
+} from "./access/access-routes.ts";
+import { Confirmations } from "./access/confirmations.ts";
+import { Gate } from "./access/gate.ts";
 import { Arrivals } from "./arrivals.ts";
 import { getBackup } from "./backup-routes.ts";
-import { Exchange, type Host, type ReplicaView } from "./exchange.ts";
-import { deleteKey, getKey, keyPrefix, putKey } from "./kv-routes.ts";
-import {
-  deleteLease,
-  getLease,
-  keepAliveSuffix,
-  leasePrefix,
-  listLeases,
-  postKeepAlive,
-  postLease,
-} from "./lease-routes.ts";
+import type { Host, ReplicaView } from "./exchange.ts";
+import { deleteKey, getKey, putKey } from "./kv-routes.ts";
+import { deleteLease, getLease, listLeases, postKeepAlive, postLease } from "./lease-routes.ts";
 import { defaultHttpLimits, type HttpLimits } from "./limits.ts";
-import { deleteMember, getMembers, memberPrefix, postMember, putMembers } from "./member-routes.ts";
+import { deleteMember, getMembers, postMember, putMembers } from "./member-routes.ts";
 import type { Metrics } from "./metrics.ts";
 import { Refusal } from "./problem.ts";
 import { deleteKeys, listKeys } from "./range-routes.ts";
+import { postRestore } from "./restore-routes.ts";
 import { getOpenApi } from "./openapi.ts";
+import { routeOf, spelled } from "./route-paths.ts";
+import { exchangeOf, type Lane, type Methods, serve } from "./serve.ts";
+import { requireVersion } from "./version-gate.ts";
 import { watchKeys } from "./watch-routes.ts";
 import { WatchHub } from "./watch/hub.ts";
 import { type Bindings, pathOf, targetOf } from "./target.ts";
@@ -34,6 +42,15 @@ import { postBatch, postTransaction } from "./transaction-routes.ts";
 
 export type { LogEntry, ReplicaView } from "./exchange.ts";
 export { WatchHub };
+
+/** Who is let in, and by what. */
+export interface AccessOptions {
+  /** Whether tokens are asked for where the cluster has none yet. */
+  readonly auth: boolean;
+  /** Whether who comes without a token is served as root. */
+  readonly recovers?: boolean;
+  readonly credentials: Credentials;
+}
 
 /** What an app stands on. */
 export interface AppOptions {
@@ -59,6 +76,8 @@ export interface AppOptions {
   readonly speaks?: (id: string) => number | null;
   /** Serve linearizable reads from the leader's lease where it holds one. */
   readonly leaseReads: boolean;
+  /** Nothing here reads tokens where it is missing: nobody is let in then to a cluster that asks for them. */
+  readonly access?: AccessOptions;
   readonly limits?: Partial<HttpLimits>;
   /** `cluster` leaves keys out: status, members and peers are served for a replica of any machine. */
   readonly routes?: "all" | "cluster";
@@ -67,27 +86,6 @@ export interface AppOptions {
   /** What peers ask, with its whole paths (`/raft/v1/…`). */
   readonly peerRoutes?: Hono;
 }
-
-type AppContext = Context<{ Bindings: Bindings }>;
-type Handler = (exchange: Exchange) => Response | Promise<Response>;
-/** By method; `HEAD` is answered by `GET`. */
-type Methods = Readonly<Record<string, Handler>>;
-/** Whether a route's requests count as open ones; health and status answer also under load. */
-type Lane = "bounded" | "always";
-
-/** All keys are matched by this one path; a key may well be `key`. So are all members, and all leases. */
-const keyRoute = `${keyPrefix}key`;
-const memberRoute = `${memberPrefix}id`;
-const leaseRoute = `${leasePrefix}id`;
-const keepAliveRoute = `${leaseRoute}${keepAliveSuffix}`;
-
-/** How a route with a name in it is called where it is counted. */
-const shownAs: Readonly<Record<string, string>> = {
-  [keyRoute]: `${keyPrefix}{key}`,
-  [memberRoute]: `${memberPrefix}{id}`,
-  [leaseRoute]: `${leasePrefix}{id}`,
-  [keepAliveRoute]: `${leasePrefix}{id}${keepAliveSuffix}`,
-};
 
 /**
  * The app. Answers to requests for keys, to status and to peers come from `options.replica`.
@@ -100,6 +98,7 @@ const shownAs: Readonly<Record<string, string>> = {
  */
 export function createApp(options: AppOptions): Hono<{ Bindings: Bindings }> {
   const { replica, machine, metrics } = options;
+  const credentials = options.access?.credentials ?? null;
   const limits = { ...defaultHttpLimits, ...options.limits };
   const watchers = options.watchers ??
     new WatchHub(machine, () => replica.stalenessMs(), limits);
@@ -121,39 +120,52 @@ export function createApp(options: AppOptions): Hono<{ Bindings: Bindings }> {
         open: { requests: host.open, arrivingBytes: host.arrivingBytes },
         now: host.now(),
       }),
+    gate: new Gate({
+      access: () => machine.access,
+      auth: options.access?.auth ?? false,
+      recovers: options.access?.recovers ?? false,
+      credentials,
+      confirmations: new Confirmations({
+        replica,
+        timeoutMs: limits.requestTimeoutMs,
+        now: options.now,
+      }),
+      checkVersion: () => requireVersion(options, "access control", accessVersion),
+    }),
+    credentials,
     requests: metrics.requests,
     open: 0,
     arrivingBytes: 0,
     backups: 0,
   };
   const app = new Hono<{ Bindings: Bindings }>({
-    getPath: (request, context) => {
-      const path = pathOf(targetOf(request.url, context?.env));
-      if (path.startsWith(keyPrefix)) return keyRoute;
-      if (path.startsWith(memberPrefix)) return memberRoute;
-      if (!path.startsWith(leasePrefix)) return path;
-      return path.endsWith(keepAliveSuffix) ? keepAliveRoute : leaseRoute;
-    },
+    getPath: (request, context) => routeOf(pathOf(targetOf(request.url, context?.env))),
   });
   const route = (path: string, lane: Lane, methods: Methods) =>
-    app.all(path, serve(host, { path: shownAs[path] ?? path, lane, methods }));
+    app.all(spelled(path), serve(host, { path, lane, methods }));
 
   if (options.routes !== "cluster") {
-    route(keyRoute, "bounded", { GET: getKey, PUT: putKey, DELETE: deleteKey });
+    route("/v1/kv/{key}", "bounded", { GET: getKey, PUT: putKey, DELETE: deleteKey });
     route("/v1/kv", "bounded", { GET: listKeys, DELETE: deleteKeys });
     route("/v1/txn", "bounded", { POST: postTransaction });
     route("/v1/batch", "bounded", { POST: postBatch });
     route("/v1/leases", "bounded", { GET: listLeases, POST: postLease });
-    route(leaseRoute, "bounded", { GET: getLease, DELETE: deleteLease });
-    route(keepAliveRoute, "bounded", { POST: postKeepAlive });
+    route("/v1/leases/{id}", "bounded", { GET: getLease, DELETE: deleteLease });
+    route("/v1/leases/{id}/keepalive", "bounded", { POST: postKeepAlive });
     // What counts as open is its answer's beginning, not its stream.
     route("/v1/watch", "bounded", { GET: watchKeys });
+    route("/v1/access/self", "bounded", { GET: getSelf });
+    route("/v1/access/tokens", "bounded", { GET: listTokens, POST: postToken });
+    route("/v1/access/tokens/{id}", "bounded", { DELETE: deleteToken });
+    route("/v1/access/roles", "bounded", { GET: listRoles });
+    route("/v1/access/roles/{name}", "bounded", { PUT: putRole, DELETE: deleteRole });
     route("/v1/backup", "bounded", { GET: getBackup });
+    route("/v1/restore", "bounded", { POST: postRestore });
   }
   route("/v1/log", "bounded", { GET: getLog });
   route("/v1/leader", "bounded", { PUT: putLeader });
   route("/v1/members", "bounded", { GET: getMembers, POST: postMember, PUT: putMembers });
-  route(memberRoute, "bounded", { DELETE: deleteMember });
+  route("/v1/members/{id}", "bounded", { DELETE: deleteMember });
   route("/openapi.json", "bounded", { GET: getOpenApi });
   route("/v1/status", "always", { GET: getStatus });
   route("/livez", "always", { GET: getLive });
@@ -166,58 +178,4 @@ export function createApp(options: AppOptions): Hono<{ Bindings: Bindings }> {
   });
   app.onError((error, c) => exchangeOf(host, c).refuse(error));
   return app;
-}
-
-function exchangeOf(host: Host, c: AppContext): Exchange {
-  const request = c.req.raw;
-  return new Exchange(host, request, targetOf(request.url, c.env));
-}
-
-interface Route {
-  /** As it is called where it is counted. */
-  readonly path: string;
-  readonly lane: Lane;
-  readonly methods: Methods;
-}
-
-function serve(host: Host, { path, lane, methods }: Route): (c: AppContext) => Promise<Response> {
-  const handlers = new Map(Object.entries(methods));
-  const get = handlers.get("GET");
-  if (get !== undefined) handlers.set("HEAD", get);
-  const allow = [...handlers.keys()].toSorted().join(", ");
-  const { openRequestsMax } = host.limits;
-  const share = lane === "bounded" ? 1 : 0;
-  const answer = async (exchange: Exchange, handler: Handler | undefined): Promise<Response> => {
-    if (handler === undefined) {
-      return exchange.refuse(
-        new Refusal("no_such_route", `this path takes ${allow}`, {
-          status: 405,
-          headers: { allow },
-        }),
-      );
-    }
-    if (share > 0 && host.open >= openRequestsMax) {
-      return exchange.refuse(new Refusal("overloaded", "too many requests are open"));
-    }
-    host.open += share;
-    try {
-      return await handler(exchange);
-    } catch (error) {
-      return exchange.refuse(error);
-    } finally {
-      host.open -= share;
-    }
-  };
-  const figuresOf = host.requests.route(path);
-  return async (c) => {
-    const since = host.now();
-    const exchange = exchangeOf(host, c);
-    const { method } = exchange.request;
-    const handler = handlers.get(method);
-    const response = await answer(exchange, handler);
-    // Anybody may make methods up.
-    const figures = figuresOf(handler === undefined ? "other" : method);
-    figures.answered(response.status, (host.now() - since) / 1000);
-    return response;
-  };
 }

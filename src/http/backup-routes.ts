@@ -1,6 +1,7 @@
 /** `/v1/backup`: the whole state as a stream. The format is `backup/format.ts`. */
 import { backupPieces, backupSuffix, backupType } from "../backup/format.ts";
 import { backupStream } from "../backup/stream.ts";
+import { anywhere } from "../kv/access/needs.ts";
 import { type Exchange, marksOf } from "./exchange.ts";
 import { Refusal } from "./problem.ts";
 import { confirmNames, confirmRead } from "./reading.ts";
@@ -20,7 +21,7 @@ export async function getBackup(exchange: Exchange): Promise<Response> {
   host.backups++;
   let isOpen = false;
   try {
-    const headers = await confirmRead(exchange, query);
+    const headers = await confirmRead(exchange, query, () => [anywhere("backup")]);
     // Nothing is awaited from here on: what the headers say is what the backup holds.
     const { clusterId } = replica.status();
     const { revision } = machine.store;

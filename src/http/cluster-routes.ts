@@ -60,6 +60,7 @@ export function getLog(exchange: Exchange): Response {
   const query = new Query(target, logNames, host.limits.queryBytesMax);
   const from = query.whole("from", { min: 1, max: Number.MAX_SAFE_INTEGER }) ?? 1;
   const limit = query.whole("limit", { min: 1, max: pageItemsMax }) ?? pageItemsDefault;
+  exchange.check([{ verb: "read", range: { start: "", end: null } }]);
   const { firstIndex, lastIndex, commit } = host.replica.status();
   const first = Math.max(from, firstIndex);
   const entries = first > lastIndex ? [] : host.replica.entries(first, limit);

@@ -6,6 +6,10 @@ import type { KvResult } from "../kv/result.ts";
 
 import type { Applied, HealthCheck, ReplicaStatus } from "../replica.ts";
 import type { Logger, MemberRequest, MembersView } from "../ports.ts";
+import type { Credentials } from "../ports.ts";
+import type { Right } from "./access/rights.ts";
+import { anybody, type Caller, type Gate } from "./access/gate.ts";
+import type { Need } from "../kv/access/principal.ts";
 import type { Arrivals } from "./arrivals.ts";
 import type { HttpLimits } from "./limits.ts";
 import type { RequestMetrics } from "./metrics.ts";
@@ -74,6 +78,10 @@ export interface Host {
   /** The text of `/metrics`. */
   readonly metrics: () => Promise<string>;
   readonly watchers: WatchHub;
+  /** Who is let in. */
+  readonly gate: Gate;
+  /** Null where there are no tokens here. */
+  readonly credentials: Credentials | null;
   /** Bodies that are arriving. */
   readonly arrivals: Arrivals;
   /** Requests open now, of those that are bounded. */
@@ -111,11 +119,48 @@ export class Exchange {
   readonly request: Request;
   /** Path and query as they came; see `target.ts`. */
   readonly target: string;
+  /** Who asks: known once the gate has let it in. */
+  caller: Caller = anybody;
+  /** What is left of the time that an answer may take, in milliseconds. */
+  timeoutMs: number;
 
   constructor(host: Host, request: Request, target: string) {
     this.host = host;
     this.request = request;
     this.target = target;
+    this.timeoutMs = host.limits.requestTimeoutMs;
+  }
+
+  /**
+   * Resolves when the gate has let it in.
+   * @throws {Refusal} 401, 403, 429, 503. {NotApplied}
+   */
+  async enter(right: Right, origin: symbol | undefined): Promise<void> {
+    const { gate } = this.host;
+    this.caller = await this.#timed(() => gate.admit(this.request, right, origin));
+  }
+
+  /**
+   * Resolves where the caller may do what needs this, as far as this node knows. What is asked for has to be checked again
+   * where it takes effect.
+   * @throws {Refusal} 401, 403, 429. {NotApplied}
+   */
+  async may(needs: () => readonly Need[]): Promise<void> {
+    await this.#timed(() => this.host.gate.may(this.caller, needs));
+  }
+
+  /** The same, of the state as it is here and now. @throws {Refusal} 401, 403. */
+  check(needs: readonly Need[]): void {
+    this.host.gate.check(this.caller, needs);
+  }
+
+  async #timed<T>(waiting: () => Promise<T>): Promise<T> {
+    const since = this.host.now();
+    try {
+      return await waiting();
+    } finally {
+      this.timeoutMs = Math.max(1, this.timeoutMs - (this.host.now() - since));
+    }
   }
 
   /** Whether documents are to be CBOR (`Accept`), not JSON. */

@@ -85,6 +85,8 @@ function constraint({ type, requirement }: Part, base: unknown): JsonSchema {
       return { minimum: requirement };
     case "max_value":
       return { maximum: requirement };
+    case "min_length":
+      return base === "array" ? { minItems: requirement } : { minLength: requirement };
     case "max_length":
       return base === "array" ? { maxItems: requirement } : { maxLength: requirement };
     case "metadata":

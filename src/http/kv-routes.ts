@@ -5,6 +5,7 @@ import {
   isContentType,
   type PutExtras,
 } from "../kv/command.ts";
+import { on } from "../kv/access/needs.ts";
 import { encodeCommand } from "../kv/command-codec.ts";
 import { type Key, keyBytesMax } from "../kv/key.ts";
 import type { Item } from "../kv/store.ts";
@@ -52,7 +53,8 @@ export async function getKey(exchange: Exchange): Promise<Response> {
   const { host, request, target } = exchange;
   const key = keyOf(exchange);
   const query = new Query(target, readNames, host.limits.queryBytesMax);
-  const { see, headers: staleness } = await look(exchange, query);
+  const needs = () => [on("read", key)];
+  const { see, headers: staleness } = await look(exchange, query, needs);
   const sight = see();
   const item = sight.get(key);
   const { revision } = sight;

@@ -1,4 +1,5 @@
 /** `/v1/leases`: what keys can be tied to, so that they end together. */
+import { anywhere, neededByLease } from "../kv/access/needs.ts";
 import { encodeCommand } from "../kv/command-codec.ts";
 import { keyToBytes } from "../kv/key.ts";
 import type { KvResult } from "../kv/result.ts";
@@ -58,10 +59,10 @@ export async function deleteLease(exchange: Exchange): Promise<Response> {
 export async function getLease(exchange: Exchange): Promise<Response> {
   const { host, target, wantsCbor } = exchange;
   const id = leaseOf(exchange);
-  const headers = await confirmRead(
-    exchange,
-    new Query(target, confirmNames, host.limits.queryBytesMax),
-  );
+  const query = new Query(target, confirmNames, host.limits.queryBytesMax);
+  // It names its keys.
+  const needs = () => neededByLease(id, ["lease"], (lease) => host.machine.keysOf(lease));
+  const headers = await confirmRead(exchange, query, needs);
   const lease = host.machine.lease(id);
   if (lease === undefined) throw new Refusal("not_found", `there is no lease ${id}`, { headers });
   const all = host.machine.keysOf(id);
@@ -83,7 +84,7 @@ export async function listLeases(exchange: Exchange): Promise<Response> {
   const query = new Query(target, listNames, host.limits.queryBytesMax);
   const limit = query.whole("limit", { min: 1, max: pageItemsMax }) ?? pageItemsDefault;
   const behind = leaseOfCursor(query.get("cursor"));
-  const headers = await confirmRead(exchange, query);
+  const headers = await confirmRead(exchange, query, () => [anywhere("lease")]);
   const { revision } = host.machine.store;
   const leases: LeaseStatus[] = [];
   for (const lease of host.machine.leases(behind)) {

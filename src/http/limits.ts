@@ -41,6 +41,10 @@ export interface HttpLimits {
   readonly backupsMax: number;
   /** A backup of which nothing is taken for so long is broken off: it holds on to what the store was. */
   readonly backupIdleMs: number;
+  /** A backup that is restored over HTTP; 413 beyond. */
+  readonly restoreBytesMax: number;
+  /** By then a restore is answered, not counting its body's transfer: it goes into the log piece by piece. */
+  readonly restoreTimeoutMs: number;
 }
 
 /** What `config.ts` has no flag for, and the defaults of what it has. */
@@ -63,6 +67,8 @@ export const defaultHttpLimits: HttpLimits = {
   watchProgressIntervalMs: 4000,
   backupsMax: 2,
   backupIdleMs: 60_000,
+  restoreBytesMax: 64 * 1024 * 1024,
+  restoreTimeoutMs: 120_000,
 };
 
 /** Items in one page of a listing, and entries in one of the log. */

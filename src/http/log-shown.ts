@@ -55,6 +55,11 @@ function shown(command: Found, valueBytesMax: number): object {
       const told = isOther ? { type: "malformed" } : shown(inner, valueBytesMax);
       return { type, session, number, done, command: told };
     }
+    case "restore": {
+      const { id, step } = command;
+      const bytes = step.type === "piece" ? { bytes: step.bytes.length } : {};
+      return { type, id, step: { ...step, ...bytes } };
+    }
     case "as": {
       const inner = commandIn(command.command);
       const told = inner.type === "as" ? { type: "malformed" } : shown(inner, valueBytesMax);

@@ -6,6 +6,7 @@
  * the one that is under way.
  */
 import * as v from "valibot";
+import { anywhere } from "../kv/access/needs.ts";
 import { OutcomeUnknown } from "../errors.ts";
 import { isVoter, MEMBERS_MAX, membersOf } from "../raft/membership.ts";
 import type { Configuration, Membership, NodeId } from "../raft/types.ts";
@@ -35,7 +36,7 @@ export const memberPrefix = "/v1/members/";
 export async function getMembers(exchange: Exchange): Promise<Response> {
   const { host, target } = exchange;
   const query = new Query(target, confirmNames, host.limits.queryBytesMax);
-  const staleness = await confirmRead(exchange, query);
+  const staleness = await confirmRead(exchange, query, () => [anywhere("member")]);
   return exchange.document(200, membersShown(host), { headers: staleness });
 }
 

@@ -4,6 +4,7 @@
  * reads what is at hand (`source.ts`).
  */
 import type { PeerObserver, ReplicaObserver, WalObserver } from "../ports.ts";
+import { CredentialMetrics } from "./metrics/credentials.ts";
 import { DiskMetrics, SnapshotMetrics } from "./metrics/disk.ts";
 import { Figures } from "./metrics/figures.ts";
 import { NetworkMetrics } from "./metrics/network.ts";
@@ -24,6 +25,7 @@ export class Metrics implements ReplicaObserver, PeerObserver, WalObserver {
   /** Where whoever has more to tell defines it: once for each node. */
   readonly figures: Figures<MetricsSource> = new Figures();
   readonly requests: RequestMetrics = new RequestMetrics(this.figures);
+  readonly credentials: CredentialMetrics = new CredentialMetrics(this.figures);
   readonly #server = new ServerMetrics(this.figures);
   readonly #network = new NetworkMetrics(this.figures);
   readonly #disk = new DiskMetrics(this.figures);

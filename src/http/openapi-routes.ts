@@ -1,4 +1,5 @@
 /** What `/openapi.json` tells of each route. */
+import { accessRoutes } from "./openapi-access.ts";
 import {
   answer,
   bodyErrors,
@@ -123,10 +124,17 @@ const keyRoutes: readonly Documented[] = [
     ],
     answers: {
       200: {
-        description: "Events put, delete, progress and overflow; the id of each is its revision.",
+        description:
+          "Events put, delete, progress, overflow and refused; the id of each is its revision.",
         body: {
           type: "events",
-          data: [wire.WatchPut, wire.WatchDelete, wire.WatchProgress, wire.WatchOverflow],
+          data: [
+            wire.WatchPut,
+            wire.WatchDelete,
+            wire.WatchProgress,
+            wire.WatchOverflow,
+            wire.WatchRefused,
+          ],
         },
       },
     },
@@ -244,6 +252,14 @@ const clusterRoutes: readonly Documented[] = [
     errors: [...readErrors, 429],
   },
   {
+    path: "/v1/restore",
+    method: "post",
+    summary: "Make a backup's store that of a cluster which is empty",
+    body: { type: "value" },
+    answers: { 200: answer("It is.", wire.RestoreAnswer) },
+    errors: [...bodyErrors.filter((status) => status !== 422), 412],
+  },
+  {
     path: "/v1/log",
     method: "get",
     summary: "Entries of this node's log, for debugging",
@@ -293,6 +309,7 @@ const nodeRoutes: readonly Documented[] = [
 export const documentedRoutes: readonly Documented[] = [
   ...keyRoutes,
   ...leaseRoutes,
+  ...accessRoutes,
   ...clusterRoutes,
   ...nodeRoutes,
 ];

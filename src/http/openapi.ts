@@ -2,6 +2,7 @@
 import type { GenericSchema } from "valibot";
 import type { Exchange } from "./exchange.ts";
 import { type JsonSchema, jsonSchemaOf } from "./json-schema.ts";
+import { securityOf, securitySchemes } from "./openapi-access.ts";
 import type { Body, Documented, Parameter } from "./openapi-parts.ts";
 import { documentedRoutes } from "./openapi-routes.ts";
 import * as wire from "./wire.ts";
@@ -29,6 +30,15 @@ const named: Readonly<Record<string, GenericSchema>> = {
   WatchDelete: wire.WatchDelete,
   WatchProgress: wire.WatchProgress,
   WatchOverflow: wire.WatchOverflow,
+  WatchRefused: wire.WatchRefused,
+  RoleRequest: wire.RoleRequest,
+  RoleAnswer: wire.RoleAnswer,
+  RoleListAnswer: wire.RoleListAnswer,
+  TokenRequest: wire.TokenRequest,
+  NewTokenAnswer: wire.NewTokenAnswer,
+  TokenListAnswer: wire.TokenListAnswer,
+  AccessGoneAnswer: wire.AccessGoneAnswer,
+  SelfAnswer: wire.SelfAnswer,
   StatusAnswer: wire.StatusAnswer,
   LeaderRequest: wire.LeaderRequest,
   LeaderAnswer: wire.LeaderAnswer,
@@ -66,14 +76,16 @@ export function openApi(version: string): object {
         "Every document is JSON, or CBOR with byte strings where Accept or Content-Type says so.",
     },
     paths,
-    components: { schemas: Object.fromEntries(schemas) },
+    components: { schemas: Object.fromEntries(schemas), securitySchemes },
   };
 }
 
 function operation(route: Documented): object {
   const { summary, parameters = [], body, answers } = route;
+  const { errors, ...security } = securityOf(route);
   return {
     summary,
+    ...security,
     ...(parameters.length === 0 ? {} : { parameters: parameters.map(parameterShown) }),
     ...(body === undefined
       ? {}
@@ -85,7 +97,7 @@ function operation(route: Documented): object {
           { description, ...(shown === undefined ? {} : { content: content(shown) }) },
         ]),
       ),
-      ...problems(route.errors),
+      ...problems([...route.errors, ...errors]),
     },
   };
 }

@@ -172,11 +172,12 @@ function keyOf({ key: given, keyEncoding }: KeyFields, place: Place): Key {
 }
 
 /** Of a key that has no value beside it. */
-function bareKeyOf({ key, keyEncoding, encoding }: BareKeyFields, place: Place): Key {
+export function bareKeyOf({ key, keyEncoding, encoding }: BareKeyFields, place: Place): Key {
   return keyOf({ key, keyEncoding: keyEncoding ?? encoding }, place);
 }
 
-function rangeOf(fields: RangeFields, place: Place): KeyRange | null {
+/** The range that is named, or null where none is. */
+export function rangeOf(fields: RangeFields, place: Place): KeyRange | null {
   const { prefix, start, end, encoding, keyEncoding = encoding } = fields;
   const bound = (name: "prefix" | "start" | "end"): Key | null => {
     const given = fields[name];

@@ -1,7 +1,8 @@
 /** How a command comes into the log, once where the request says so, and what its refusals say. */
 import { accessBytesMax, type AccessRefusal, rolesMax, tokensMax } from "../kv/access/grant.ts";
 import { isSession } from "../kv/command.ts";
-import { encodeCommand } from "../kv/command-codec.ts";
+import { neededBy } from "../kv/access/needs.ts";
+import { decodeCommand, encodeCommand } from "../kv/command-codec.ts";
 import { keyBytesMax } from "../kv/key.ts";
 import type { KvResult } from "../kv/result.ts";
 import { entityTagOf } from "./conditions.ts";
@@ -13,15 +14,32 @@ import { idempotencyHeader, sequenceHeader } from "./wire.ts";
 /**
  * What came of the command. With an `Idempotency-Key` it takes effect once, however often it comes.
  * @throws {NotApplied} {OutcomeUnknown}
- * @throws {Refusal} 400 where the headers that ask for it are not what they have to be.
+ * @throws {Refusal} 400 where the headers that ask for it are not what they have to be; 401, 403.
  */
 export async function propose(exchange: Exchange, command: Uint8Array): Promise<KvResult> {
-  const { replica, limits } = exchange.host;
+  const { replica, machine } = exchange.host;
   const { headers } = exchange.request;
+  if (exchange.caller.type === "bearer") {
+    const decoded = decodeCommand(command);
+    await exchange.may(() => neededBy(decoded, (lease) => machine.keysOf(lease)) ?? []);
+  }
   const session = headers.get(idempotencyHeader);
   const payload = session === null ? command : keyed(session, headers, command);
-  const { result } = await replica.propose(payload, limits.requestTimeoutMs);
+  const { result } = await replica.propose(withToken(exchange, payload), exchange.timeoutMs);
   return result;
+}
+
+/** Every replica asks again whether the caller may: where the cluster has no token yet, none does. */
+function withToken({ caller, host }: Exchange, command: Uint8Array): Uint8Array {
+  switch (caller.type) {
+    case "anybody":
+      return command;
+    case "inside":
+      if (!host.machine.access.isRequired) return command;
+      return encodeCommand({ type: "as", token: null, command });
+    case "bearer":
+      return encodeCommand({ type: "as", token: caller.token, command });
+  }
 }
 
 function keyed(session: string, headers: Headers, command: Uint8Array): Uint8Array {
@@ -97,6 +115,9 @@ export function refusalOfResult(result: KvResult): Refusal {
     case "expired":
     case "configured":
     case "upgraded":
+    case "restoring":
+    case "restored":
+    case "restoreRefused":
     case "accessChanged":
       // Applied, by all that can be told, and the node that applied it says so in words of another version.
       return new Refusal("internal", `an unexpected result: ${result.type}`, {

@@ -31,7 +31,7 @@ export async function listKeys(exchange: Exchange): Promise<Response> {
   const { range, revision: pinned } = listRange(query);
   const itemsMax = query.whole("limit", { min: 1, max: pageItemsMax }) ?? pageItemsDefault;
   const withValues = query.choice("values", switches, "true") === "true";
-  const { see, headers } = await look(exchange, query, pinned);
+  const { see, headers } = await look(exchange, query, () => [{ verb: "read", range }], pinned);
   const sight = see();
   const { revision } = sight;
   const items: ItemAnswer[] = [];

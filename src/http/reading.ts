@@ -1,6 +1,7 @@
 /** `?consistency=`, `?max_stale=` and `?revision=`: when a read may be served, and from what. */
 import { TooStale } from "../errors.ts";
 import type { Store } from "../kv/store.ts";
+import type { Need } from "../kv/access/principal.ts";
 import type { Exchange, Host } from "./exchange.ts";
 import { badRequest, Refusal } from "./problem.ts";
 import type { Query } from "./target.ts";
@@ -13,6 +14,9 @@ export const readNames: ReadonlySet<string> = new Set([...confirmNames, "revisio
 
 /** The store, now or at a past revision: until the next command is applied. */
 export type Sight = Pick<Store, "revision" | "get" | "list">;
+
+/** What whoever reads needs; asked again once the state may have changed. */
+export type Needs = () => readonly Need[];
 
 /** What a read is answered from, and the headers that the answer then carries. */
 export interface Look {
@@ -35,22 +39,24 @@ const none: Readonly<Record<string, string>> = {};
 export async function look(
   exchange: Exchange,
   query: Query,
+  needs: Needs,
   pinned: number | null = null,
 ): Promise<Look> {
-  const { machine } = exchange.host;
+  const { machine, gate } = exchange.host;
   const asked = query.whole("revision", { min: 0, max: Number.MAX_SAFE_INTEGER });
   if (asked !== null && pinned !== null && asked !== pinned) {
     throw badRequest("query: cursor is of a listing at another revision");
   }
   const revision = asked ?? pinned;
   if (revision === null) {
-    const headers = await confirmRead(exchange, query);
+    const headers = await confirmRead(exchange, query, needs);
     return { see: () => machine.store, headers };
   }
   const isStale = query.choice("consistency", levels, "linearizable") === "stale";
-  // What was at a revision that this node has is the same for ever: no leader has to confirm it.
-  const hasIt = !isStale && machine.store.revision >= revision;
-  const headers = hasIt ? none : await confirmRead(exchange, query);
+  // What was at a revision that this node has is the same for ever: no leader has to confirm it, but that whoever asks
+  // still may.
+  const hasIt = !isStale && !gate.isClosed && machine.store.revision >= revision;
+  const headers = hasIt ? none : await confirmRead(exchange, query, needs);
   return { see: () => sightAt(exchange.host, revision, isStale), headers };
 }
 
@@ -69,20 +75,25 @@ function sightAt({ machine: { store } }: Host, revision: number, isStale: boolea
 }
 
 /**
- * Resolves when the machine may be read, in the same turn, with the headers that the answer then carries.
+ * Resolves when the machine may be read, in the same turn, by whoever asks, with the headers that the answer then carries.
  * @throws {NotApplied} where a leader did not confirm the read in time.
  * @throws {TooStale} where this node can't keep `max_stale`.
- * @throws {Refusal} 400
+ * @throws {Refusal} 400, 401, 403
  */
 export async function confirmRead(
-  { host }: Exchange,
+  exchange: Exchange,
   query: Query,
+  needs: Needs,
 ): Promise<Readonly<Record<string, string>>> {
+  const { host } = exchange;
   const consistency = query.choice("consistency", levels, "linearizable");
   const maxStaleMs = query.duration("max_stale");
+  if (exchange.caller.type === "bearer") await exchange.may(needs);
   if (consistency !== "stale") {
     const level = host.leaseReads ? "lease" : consistency;
-    await host.replica.read(level, host.limits.requestTimeoutMs);
+    await host.replica.read(level, exchange.timeoutMs);
+    // A right that was taken away before is not there on the state that is read now.
+    if (host.gate.isClosed) exchange.check(needs());
     return none;
   }
   const stalenessMs = host.replica.stalenessMs();

@@ -14,6 +14,8 @@ import { badRequest, tooLarge } from "./problem.ts";
 /** What `@hono/node-server` hands to an app beside the request; other runtimes hand in something else or nothing. */
 export interface Bindings {
   readonly incoming?: { readonly url?: string | undefined };
+  /** See `fromInside`: servers leave it out. */
+  readonly origin?: symbol | undefined;
 }
 
 /** Path and query as they came: from `/` on, without a fragment. */

@@ -6,6 +6,7 @@ import {
   sessionBytesMax,
   type TransactionCommand,
 } from "../kv/command.ts";
+import { neededBy } from "../kv/access/needs.ts";
 import { encodeCommand } from "../kv/command-codec.ts";
 import { type KvResult, resultBytesMax } from "../kv/result.ts";
 import { runBatch, runTransaction } from "../kv/transaction.ts";
@@ -24,8 +25,9 @@ import {
 
 type Executable = TransactionCommand | BatchCommand;
 
-/** What an `Idempotency-Key` may add to a command. */
-const keyedBytes = sessionBytesMax + 64;
+/** What an `Idempotency-Key` and a token may add to a command. */
+const keyedBytes = sessionBytesMax + 128;
+const none = () => [];
 
 /** `POST /v1/txn`: 200, whether its checks held or not; one revision for all that it changes. */
 export async function postTransaction(exchange: Exchange): Promise<Response> {
@@ -75,8 +77,11 @@ async function execute(
 ): Promise<KvResult> {
   const { host } = exchange;
   if (operations.every(({ type }) => type === "get" || type === "list")) {
-    const { replica, machine, limits, leaseReads } = host;
-    await replica.read(leaseReads ? "lease" : "linearizable", limits.requestTimeoutMs);
+    const { replica, machine, leaseReads, gate } = host;
+    const needs = () => neededBy(command, none) ?? [];
+    if (exchange.caller.type === "bearer") await exchange.may(needs);
+    await replica.read(leaseReads ? "lease" : "linearizable", exchange.timeoutMs);
+    if (gate.isClosed) exchange.check(needs());
     // None of them asks for the time, or for leases.
     const around = { store: machine.store, time: 0, hasLease: () => false, resultBytesMax };
     return command.type === "batch"

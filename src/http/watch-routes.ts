@@ -5,7 +5,7 @@ import { badRequest, tooLarge } from "./problem.ts";
 import { rangeIn, rangeNames } from "./range.ts";
 import { confirmNames, confirmRead } from "./reading.ts";
 import { Query } from "./target.ts";
-import { type Filter, filterOf } from "./watch/filter.ts";
+import { type Filter, filterOf, rangeOf } from "./watch/filter.ts";
 
 const watchNames: ReadonlySet<string> = new Set([
   ...rangeNames,
@@ -31,18 +31,23 @@ export async function watchKeys(exchange: Exchange): Promise<Response> {
   const form = query.choice("previous", switches, "false") === "true" ? "previous" : "plain";
   const asked = query.whole("from", revisions);
   const from = resumedFrom(request.headers) ?? (asked === null ? null : Math.max(1, asked));
-  const headers = from === null ? await confirmRead(exchange, query) : {};
+  const needs = () => [{ verb: "watch", range: rangeOf(filter) } as const];
+  // From a revision on nothing has to be confirmed, but that whoever asks still may.
+  const isToConfirm = from === null || host.gate.isClosed;
+  const headers = isToConfirm ? await confirmRead(exchange, query, needs) : {};
   const shown = {
     ...marksOf(host),
     "content-type": eventStreamType,
     "cache-control": "no-store",
     ...headers,
   };
+  const { caller } = exchange;
+  const refusal = caller.type === "inside" ? null : () => host.gate.refusal(caller, needs());
   if (request.method === "HEAD") {
     if (from !== null) host.watchers.check(from);
     return new Response(null, { headers: shown });
   }
-  return new Response(host.watchers.open({ filter, form, from }), { headers: shown });
+  return new Response(host.watchers.open({ filter, form, from, refusal }), { headers: shown });
 }
 
 /** @throws {Refusal} 400 where the query names more than one of key, prefix and range; 413. */

@@ -7,6 +7,7 @@
  * In CBOR both are byte strings, and neither member appears. In requests, too, a string is text unless the member that
  * says otherwise stands beside it.
  */
+export * from "./wire/access.ts";
 export * from "./wire/common.ts";
 export * from "./wire/keys.ts";
 export * from "./wire/leases.ts";

@@ -13,6 +13,8 @@
  *                 | [1, "as", token's id | null, payload]
  *                 | [1, "grant", ttl] | [1, "keepAlive", lease] | [1, "revoke", lease]
  *                 | [1, "expire"] | [1, "configure", revisions, bytes] | [1, "upgrade", version]
+ *                 | [1, "restore", id, "begin" | "abort"] | [1, "restore", id, "piece", offset, bytes]
+ *                 | [1, "restore", id, "commit", bytes, hash, hash]
  *                 | [1, "putRole", role] | [1, "deleteRole", name]         see `access/access-codec.ts`
  *                 | [1, "putToken", token, first] | [1, "deleteToken", id]
  *     conditions := [condition…]      all of them must hold
@@ -48,6 +50,8 @@ import {
   operationsMax,
   type PutExtras,
   rangeBytesMax,
+  type RestoreCommand,
+  restorePieceBytesMax,
   timeHead,
   timeMsMax,
   ttlMsMax,
@@ -162,6 +166,8 @@ function itemsOf(command: Command): readonly unknown[] {
       return [command.history.revisionsMax, command.history.bytesMax];
     case "upgrade":
       return [command.version];
+    case "restore":
+      return [command.id, ...stepItems(command.step)];
     case "as":
       return [command.token, command.command];
     case "putRole":
@@ -170,6 +176,13 @@ function itemsOf(command: Command): readonly unknown[] {
     case "deleteToken":
       return editItems(command);
   }
+}
+
+function stepItems(step: RestoreCommand["step"]): readonly unknown[] {
+  const { type } = step;
+  if (type === "piece") return [type, step.offset, step.bytes];
+  if (type === "commit") return [type, step.bytes, ...step.digest];
+  return [type];
 }
 
 function typeItem(contentType: string): string | null {
@@ -281,8 +294,37 @@ function commandOf(type: unknown, items: readonly unknown[]): Command | null {
         token: first === null ? null : checkTokenId(first),
         command: parts.checkBytes(second, "command", commandBytesMax),
       };
+    case "restore 2":
+    case "restore 4":
+    case "restore 5":
+      return restoreOf(items);
     default:
       return editOf(type, items);
+  }
+}
+
+function restoreOf([id, type, ...rest]: readonly unknown[]): Command | null {
+  const [first, second, third] = rest;
+  if (typeof id !== "string" || !isSession(id)) throw parts.malformed("a restore without an id");
+  switch (`${String(type)} ${rest.length}`) {
+    case "begin 0":
+    case "abort 0":
+      return { type: "restore", id, step: { type: type === "begin" ? type : "abort" } };
+    case "piece 2": {
+      const bytes = parts.checkBytes(second, "piece", restorePieceBytesMax);
+      return {
+        type: "restore",
+        id,
+        step: { type: "piece", offset: parts.checkWhole(first, 0), bytes },
+      };
+    }
+    case "commit 3": {
+      const bytes = parts.checkWhole(first, 0);
+      const digest = [parts.checkWhole(second, 0), parts.checkWhole(third, 0)] as const;
+      return { type: "restore", id, step: { type: "commit", bytes, digest } };
+    }
+    default:
+      return null;
   }
 }
 

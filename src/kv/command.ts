@@ -140,6 +140,24 @@ export interface KeyedCommand {
   readonly command: Uint8Array;
 }
 
+/** A step of a restore: see `restoring.ts`. */
+export interface RestoreCommand {
+  readonly type: "restore";
+  /** Which restore's: 1 to {@link sessionBytesMax} printable ASCII characters, never used before. */
+  readonly id: string;
+  readonly step:
+    | { readonly type: "begin" | "abort" }
+    /** Of the state's snapshot, from `offset` on. */
+    | { readonly type: "piece"; readonly offset: number; readonly bytes: Uint8Array }
+    /** All has come: so many bytes, of this digest. */
+    | {
+      readonly type: "commit";
+      readonly bytes: number;
+      readonly digest: readonly [number, number];
+    };
+}
+
+/** What stands in the log. */
 /** A command that takes effect where a token still allows it at its place in the log. */
 export interface AsCommand {
   readonly type: "as";
@@ -158,6 +176,7 @@ export type Command =
   | TransactionCommand
   | BatchCommand
   | KeyedCommand
+  | RestoreCommand
   | { readonly type: "grant"; readonly ttlMs: number }
   | { readonly type: "keepAlive" | "revoke"; readonly lease: LeaseId }
   /** The leader's own: deletes what is due, as much as one command may. */
@@ -176,6 +195,8 @@ export interface HistoryLimits {
 /** Bounds on the parts of a command, as every replica checks them. A node may take less from its clients. */
 export const valueBytesMax: number = 8 * 1024 * 1024;
 export const commandBytesMax: number = valueBytesMax + 64 * 1024;
+/** Of a state that is restored, in one command. */
+export const restorePieceBytesMax: number = 1024 * 1024;
 export const contentTypeBytesMax: number = 256;
 export const metadataBytesMax: number = 1024;
 export const conditionsMax: number = 2;
@@ -228,6 +249,7 @@ export function isTimed(command: Command): boolean {
     case "grant":
     case "keepAlive":
     case "expire":
+    case "restore":
       return true;
     case "delete":
     case "deleteRange":

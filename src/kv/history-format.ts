@@ -14,6 +14,7 @@ import {
   flawAt,
   keyAt,
   lengthAt,
+  putOffAt,
   readU16,
   readU32,
   readU64,
@@ -147,6 +148,19 @@ function eventEnd(bytes: Uint8Array, at: number): number {
   return hasPrevious(bytes, at)
     ? start + lengthAt(bytes, start)
     : start + 2 + readU16(bytes, start);
+}
+
+/**
+ * Puts off when the keys of the change that fills `bytes` were to be deleted; false where that would be never. A change
+ * that is not sound is left as it is.
+ * @param ms milliseconds
+ */
+export function putOffIn(bytes: Uint8Array, ms: number): boolean {
+  if (changeFlaw(bytes) !== null) return true;
+  return [...eventStarts(bytes, 0)].every((start) => {
+    const previous = previousAt(bytes, start);
+    return previous === null || putOffAt(bytes, previous, ms);
+  });
 }
 
 /** What no run of commands could have left in the change that fills `bytes`; null where it is sound. */

@@ -133,6 +133,7 @@ export class KvMachine {
     const { access } = this.#state;
     const { changes } = access;
     const result = runWithRights(this.#state, command);
+    if (this.#state.successor !== null) this.#succeed(this.#state.successor);
     if (access.changes !== changes) tell(this.#accessWatchers);
     if (this.store.revision !== before) tell(this.#watchers);
     return result;
@@ -150,6 +151,12 @@ export class KvMachine {
     this.#stamps++;
     tell(this.#accessWatchers);
     tell(this.#watchers);
+  }
+
+  /** A state that came by commands takes this one's place. */
+  #succeed(successor: State): void {
+    this.#state = successor;
+    tell(this.#accessWatchers);
   }
 
   encodeResult(result: KvResult): Uint8Array {
@@ -178,7 +185,7 @@ export class KvMachine {
     if (version > this.version) {
       return { at: 0, command: () => encodeCommand({ type: "upgrade", version }) };
     }
-    const due = firstDueOf(this.#state);
+    const due = Math.min(firstDueOf(this.#state), this.#state.staging?.due ?? Infinity);
     if (due === Infinity) return null;
     return { at: Math.min(due, time + tickMs), command: () => encodeCommand({ type: "expire" }) };
   }

@@ -163,6 +163,20 @@ export function itemAt(bytes: Uint8Array<ArrayBuffer>, at: number): Item {
   };
 }
 
+/**
+ * Puts off when the record at `at`, which is sound, is to be deleted, if it is. False where that would be never.
+ * @param ms milliseconds
+ */
+export function putOffAt(bytes: Uint8Array, at: number, ms: number): boolean {
+  if (!hasExtras(bytes, at)) return true;
+  const start = extrasAt(bytes, at);
+  const due = readU64(bytes, start);
+  if (due === 0) return true;
+  if (!Number.isSafeInteger(due + ms)) return false;
+  writeU64(bytes, start, due + ms);
+  return true;
+}
+
 function hasExtras(bytes: Uint8Array, at: number): boolean {
   return (bytes[at + 7]! & (extrasBit >>> 8)) !== 0;
 }

@@ -18,6 +18,7 @@ import {
   type KvResult,
   type ListedItem,
   type OperationResult,
+  restoreRefusals,
   resultBytesMax,
 } from "./result.ts";
 
@@ -59,6 +60,11 @@ export function decodeResult(bytes: Uint8Array): KvResult {
       return { type, revision, deleted: parts.count(), more: parts.flag() };
     case "upgraded":
       return { type, revision, version: parts.count() };
+    case "restoring":
+      return { type, revision, bytes: parts.count() };
+    case "restoreRefused":
+      return { type, revision, reason: parts.oneOf(restoreRefusals), detail: parts.text() };
+    case "restored":
     case "configured":
     case "keyReused":
     case "keyDone":
@@ -106,6 +112,11 @@ function partsOf(result: KvResult | BatchItemResult): readonly unknown[] {
       return [type, revision, result.detail];
     case "upgraded":
       return [type, revision, result.version];
+    case "restoring":
+      return [type, revision, result.bytes];
+    case "restoreRefused":
+      return [type, revision, result.reason, result.detail];
+    case "restored":
     case "configured":
     case "keyReused":
     case "keyDone":
@@ -235,6 +246,13 @@ class Parts {
     const value = this.#take();
     if (typeof value === "string") return value;
     throw this.malformed("not a text");
+  }
+
+  oneOf<Choice extends string>(choices: readonly Choice[]): Choice {
+    const text = this.text();
+    const found = choices.find((choice) => choice === text);
+    if (found !== undefined) return found;
+    throw this.malformed("none of its choices");
   }
 
   count(): number {

@@ -72,6 +72,17 @@ export type KvResult =
   }
   | { readonly type: "configured"; readonly revision: number }
   | { readonly type: "upgraded"; readonly revision: number; readonly version: number }
+  /** A restore has begun, and so many bytes of it have come. */
+  | { readonly type: "restoring"; readonly revision: number; readonly bytes: number }
+  /** The backup's state is the store's. */
+  | { readonly type: "restored"; readonly revision: number }
+  /** Nothing changed, and nothing will by that restore. */
+  | {
+    readonly type: "restoreRefused";
+    readonly revision: number;
+    readonly reason: RestoreRefusal;
+    readonly detail: string;
+  }
   /** Nothing changed: the same session and number came with another command before. */
   | { readonly type: "keyReused"; readonly revision: number }
   /** Nothing changed: the session has said that it has the answer to this command. */
@@ -90,6 +101,10 @@ export type KvResult =
   | { readonly type: "forbidden"; readonly revision: number }
   /** Nothing changed: the command could not be understood. */
   | { readonly type: "malformed"; readonly revision: number; readonly detail: string };
+
+/** Why there is no restore: the store had something; another began, or its time was over; it is no state. */
+export const restoreRefusals = ["notEmpty", "over", "malformed"] as const;
+export type RestoreRefusal = typeof restoreRefusals[number];
 
 /** What the items that one command reads may come to, in bytes: all that they hold, and 64 for each. */
 export const resultBytesMax: number = 8 * 1024 * 1024;

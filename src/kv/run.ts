@@ -7,6 +7,7 @@ import { decodeCommand } from "./command-codec.ts";
 import type { Command, DeleteCommand, KeyedCommand, LeaseId, PutCommand } from "./command.ts";
 import { holds } from "./condition.ts";
 import { fingerprintOf, readBytesMax } from "./idempotency.ts";
+import { dropOverdue, runRestore } from "./restoring.ts";
 import { decodeResult, encodeResult } from "./result-codec.ts";
 import { type KvResult, resultBytesMax } from "./result.ts";
 import type { State } from "./state.ts";
@@ -29,6 +30,7 @@ const ownTypes: ReadonlySet<Command["type"]> = new Set([
   "expire",
   "configure",
   "upgrade",
+  "restore",
 ]);
 
 type Malformed = Extract<KvResult, { type: "malformed" }>;
@@ -94,6 +96,8 @@ export function run(
     case "putToken":
     case "deleteToken":
       return edit(state, command);
+    case "restore":
+      return runRestore(state, command);
     case "as":
       return malformed(state, "a token where none belongs");
   }
@@ -190,6 +194,7 @@ function conditionFailed(
 /** What is due, in the order in which it is: a key or a lease by a revision of its own. */
 function expire(state: State): KvResult {
   const { store, leases, time } = state;
+  dropOverdue(state);
   let count = 0;
   for (let changes = 0; changes < expiredMax && firstDueOf(state) <= time; changes++) {
     const lease = leases.dueBy(store.firstDue ?? time);

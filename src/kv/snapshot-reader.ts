@@ -1,16 +1,15 @@
 /** Reads a snapshot (`snapshot.ts`): takes its bytes as they come, checks them, and builds the state. */
 import { type CborLimits, decodeCbor } from "../cbor.ts";
 import { MalformedBytes } from "../errors.ts";
-import { Access } from "./access/access.ts";
-import { roleOf, tokenOf } from "./access/access-codec.ts";
-import { accessVersion, grantsMax, type Role, type Token } from "./access/grant.ts";
+import { grantsMax } from "./access/grant.ts";
 import { isSessionOf } from "./access/needs.ts";
 import { Attachments } from "./attachments.ts";
 import { checkBytes, checkWhole, malformed } from "./command-parts.ts";
 import { type LeaseId, ttlMsMax } from "./command.ts";
-import { changeHeaderBytes, changeLengthAt } from "./history-format.ts";
+import { changeHeaderBytes, changeLengthAt, putOffIn } from "./history-format.ts";
 import { History } from "./history.ts";
 import { type Answer, Idempotency, nameOf, type Session } from "./idempotency.ts";
+import { LaterParts } from "./later-parts.ts";
 import { type Lease, Leases } from "./leases.ts";
 import { OrderedMap } from "./ordered-map.ts";
 import { pageBytes } from "./page.ts";
@@ -20,6 +19,7 @@ import {
   isBehind,
   keyAt,
   lengthAt,
+  putOffAt,
   readU32,
   recordBytesMax,
   recordHeaderBytes,
@@ -45,17 +45,28 @@ const partLimits: CborLimits = {
   byteStringBytesMax: partBytesMax,
 };
 
+const timeless = "something that is due beyond all time";
+
 /** What is read next. */
 type Stage = "header" | "records" | "changes" | "parts" | "nothing";
 
+export interface SnapshotReaderOptions {
+  /**
+   * The state's time is to be this, or later: what is due then is put off by as much, so that it has left what it had.
+   */
+  readonly timeMin?: number;
+}
+
 export class SnapshotReader {
+  readonly #timeMin: number;
+  /** By so much, in milliseconds. */
+  #putOffMs = 0;
   readonly #runs: Uint8Array<ArrayBuffer>[] = [];
   readonly #attachments = new Attachments();
   readonly #leases = new OrderedMap<Lease>();
   readonly #sessions = new OrderedMap<Session>();
   readonly #answers = new OrderedMap<Answer>();
-  readonly #roles = new OrderedMap<Role>();
-  readonly #tokens = new OrderedMap<Token>();
+  readonly #later = new LaterParts();
   #stage: Stage = "header";
   #header: SnapshotHeader | null = null;
   #history: History | null = null;
@@ -74,6 +85,10 @@ export class SnapshotReader {
   #lastAt = 0;
   #offset = 0;
   #lastPart = "";
+
+  constructor({ timeMin = 0 }: SnapshotReaderOptions = {}) {
+    this.#timeMin = timeMin;
+  }
 
   push(bytes: Uint8Array): void {
     const before = this.#held;
@@ -110,7 +125,7 @@ export class SnapshotReader {
     }
     const records = Records.of(this.#runs);
     const hasLease = (id: LeaseId) => this.#leases.get(timeText(id)) !== undefined;
-    const access = new Access(this.#roles, this.#tokens);
+    const access = this.#later.access();
     const flaw = history.flaw((key) => records.past(key)?.revision, this.#recent) ??
       this.#attachments.flaw(hasLease) ?? access.flaw();
     if (flaw !== null) throw new MalformedBytes(flaw, this.#offset);
@@ -119,8 +134,11 @@ export class SnapshotReader {
       leases: new Leases(this.#leases, header.nextLease),
       idempotency: new Idempotency(this.#sessions, this.#answers),
       access,
-      time: header.time,
+      time: header.time + this.#putOffMs,
       version: header.version,
+      staging: this.#later.staging,
+      restored: this.#later.restored,
+      successor: null,
       applied: {},
     };
   }
@@ -128,8 +146,9 @@ export class SnapshotReader {
   #onHeader(bytes: Uint8Array): number {
     const header = decodeHeader(bytes);
     if (typeof header === "string") throw malformed(header);
-    const { revisionsMax, bytesMax, floor } = header;
+    const { revisionsMax, bytesMax, floor, time } = header;
     this.#header = header;
+    this.#putOffMs = Math.max(0, this.#timeMin - time);
     this.#history = new History({ revisionsMax, bytesMax }, floor);
     this.#stage = "records";
     return headerBytes;
@@ -175,6 +194,7 @@ export class SnapshotReader {
       throw malformed("keys out of order");
     }
     this.#size++;
+    if (this.#putOffMs > 0 && !putOffAt(bytes, at, this.#putOffMs)) throw malformed(timeless);
     if (revisionAt(bytes, at) > floor) this.#recent++;
     const attached = attachedAt(bytes, at);
     if (attached !== null) this.#attachments.add(keyAt(bytes, at), attached);
@@ -189,6 +209,7 @@ export class SnapshotReader {
         return isPossible ? length : null;
       }, changeLengthAt);
       if (change === null) return at;
+      if (this.#putOffMs > 0 && !putOffIn(change, this.#putOffMs)) throw malformed(timeless);
       const flaw = history.restore(change);
       if (flaw !== null) throw malformed(flaw);
       at += change.length;
@@ -242,10 +263,8 @@ export class SnapshotReader {
   #onPart(part: unknown): void {
     const { time = 0, nextLease = 0, version = 0 } = this.#header ?? {};
     const [type, first, ...rest] = Array.isArray(part) ? part : [];
-    if (type === "role" || type === "token") {
-      if (version < accessVersion) throw malformed("a part of a later version");
-      return type === "role" ? this.#onRole([first, ...rest]) : this.#onToken([first, ...rest]);
-    }
+    const later = this.#later.take(type, [first, ...rest], version);
+    if (later !== null) return this.#follows(later.kind, later.name);
     const numbers = rest.slice(0, 3).map((each) => checkWhole(each, 0));
     const [one = 0, two = 0, three = 0] = numbers;
     switch (`${String(type)} ${rest.length}`) {
@@ -253,12 +272,19 @@ export class SnapshotReader {
         const id = checkWhole(first, 1, nextLease - 1);
         const ttlMs = checkWhole(one, 1, ttlMsMax);
         this.#follows(0, timeText(id));
-        this.#leases.set(timeText(id), { id, ttlMs, due: checkWhole(two, ttlMs, time + ttlMs) });
+        this.#leases.set(timeText(id), {
+          id,
+          ttlMs,
+          due: checkWhole(two, ttlMs, time + ttlMs) + this.#putOffMs,
+        });
         return;
       }
       case "session 2":
         this.#follows(1, sessionOf(first));
-        this.#sessions.set(sessionOf(first), { usedAt: checkWhole(one, 0, time), done: two });
+        this.#sessions.set(sessionOf(first), {
+          usedAt: checkWhole(one, 0, time) + this.#putOffMs,
+          done: two,
+        });
         return;
       case "answer 4": {
         const session = this.#sessions.get(sessionOf(first));
@@ -274,23 +300,6 @@ export class SnapshotReader {
         throw malformed("a part of an unknown kind");
     }
   }
-
-  #onRole(items: readonly unknown[]): void {
-    const role = roleOf(checkCount(items, 2));
-    this.#follows(3, role.name);
-    this.#roles.set(role.name, role);
-  }
-
-  #onToken(items: readonly unknown[]): void {
-    const token = tokenOf(checkCount(items, 4));
-    this.#follows(4, token.id);
-    this.#tokens.set(token.id, token);
-  }
-}
-
-function checkCount(items: readonly unknown[], count: number): readonly unknown[] {
-  if (items.length === count) return items;
-  throw malformed("a part of another length");
 }
 
 function sessionOf(value: unknown): string {

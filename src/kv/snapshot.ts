@@ -9,6 +9,7 @@
  *               | ["session", name, used at, done]
  *               | ["answer", session, number, hash, hash, result]
  *               | ["role", role] | ["token", token]       see `access/access-codec.ts`; from format 4 on
+ *               | ["restored", id] | ["staging", id, due] | ["piece", number, bytes]      from format 4 on
  *     end      := 0 u32
  *
  * The format tells the cluster's version (`cluster-version.ts`): 3 is 1, and 4 is 2. Integers are little endian. There is a change for every revision behind the floor; parts are in the order above,
@@ -46,6 +47,8 @@ export function snapshotChunks(state: State): { chunks(): Iterable<Uint8Array> }
   const leases = state.leases.freeze();
   const { sessions, answers } = state.idempotency.freeze();
   const { roles, tokens } = state.access.freeze();
+  const { restored, staging } = state;
+  const staged = [...staging?.pieces ?? []];
   function* pieces(): Generator<Uint8Array, void> {
     yield header;
     yield* store.runs();
@@ -62,6 +65,11 @@ export function snapshotChunks(state: State): { chunks(): Iterable<Uint8Array> }
     }
     for (const [, role] of roles.ascending(all)) yield* part(["role", ...roleItems(role)]);
     for (const [, token] of tokens.ascending(all)) yield* part(["token", ...tokenItems(token)]);
+    if (restored !== null) yield* part(["restored", restored]);
+    if (staging !== null) {
+      yield* part(["staging", staging.id, staging.due]);
+      for (const [at, piece] of staged.entries()) yield* part(["piece", at, piece]);
+    }
     yield new Uint8Array(4);
   }
   return { chunks: () => inChunks(pieces()) };

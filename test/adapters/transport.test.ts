@@ -29,7 +29,7 @@ describeTransport({
 function overHttp(
   name: string,
   secrets: readonly string[],
-  createFetch: () => UndiciFetch,
+  createFetch: () => Pick<UndiciFetch, "fetch" | "close">,
 ): TransportUnderTest {
   return {
     name,

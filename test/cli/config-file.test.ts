@@ -41,7 +41,7 @@ logLevel:
     assert.equal(config.snapshotBytes, 1_048_576);
     assert.equal(config.maxClockDrift, 0.05);
     // As a number it would have lost its last digits.
-    assert.equal(config.secret, secret);
+    assert.deepEqual(config.secrets, [secret]);
     assert.equal(config.data, "./a b");
     assert.equal(config.logLevel, "info");
   });
@@ -129,7 +129,8 @@ logLevel:
       "f.yaml:1:1:",
     ]);
     const rules = problemsOf({ listen: "10.0.0.1:4001", heartbeatInterval: "400ms" }, {}, null);
-    assert.deepEqual(rules.map((line) => line.split(" ")[0]), ["--heartbeat-interval", "--secret"]);
+    const refused = rules.map((line) => line.split(" ")[0]);
+    assert.deepEqual(refused, ["--heartbeat-interval", "--secret", "--auth"]);
     assert.deepEqual(problemsOf({}, {}, null), []);
   });
 

@@ -29,7 +29,15 @@ describe("a node's configuration", () => {
       discovery: null,
       data: "./data/n1",
       storage: "file",
-      secret: null,
+      secrets: [],
+      secretFile: null,
+      tls: { cert: null, key: null, ca: null, clientCa: null },
+      allowedHosts: [],
+      allowedOrigins: [],
+      auth: false,
+      rootToken: null,
+      recoverAccess: false,
+      warnings: [],
       electionTimeoutMs: 500,
       heartbeatIntervalMs: 50,
       priority: 0,
@@ -52,7 +60,7 @@ describe("a node's configuration", () => {
     assert.equal(config.id, "n3");
     assert.equal(config.data, "./data/n3");
     assert.equal(config.snapshotEntries, 7);
-    assert.equal(config.secret, null);
+    assert.deepEqual(config.secrets, []);
   });
 
   it("reads durations, sizes, fractions and switches", () => {
@@ -110,7 +118,18 @@ describe("a node's configuration", () => {
       dnsServer: ["", "dns.example", "10.0.0.1:0", "fd00::1", "10.0.0.256", "10.0.0.1,"],
       data: ["", "a\0b"],
       storage: ["disk", "FILE"],
-      secret: ["short", `${secret},${secret}`],
+      secret: ["short", `${secret},short`, `${secret},${secret}`, `${secret},`],
+      secretFile: ["", "a\0b"],
+      tlsCert: ["", "a\0b"],
+      tlsKey: [""],
+      tlsCa: [""],
+      tlsClientCa: [""],
+      allowedHosts: ["", "a b", "a:80", "http://a", "a,a"],
+      allowedOrigins: ["", "a", "https://a/", "https://A", "https://a,https://a", "https://u@a"],
+      auth: ["yes", "ON"],
+      rootToken: ["", "short", `hf_id_${"x".repeat(43)}`, `hf_0123456789abcdef_${"x".repeat(31)}`],
+      recoverAccess: ["maybe"],
+      insecure: ["maybe"],
       electionTimeout: ["500", "0ms", "1.5", "-1s", "5m1s", "1e3ms", "0.5ms", "11m", "1 s", ".s"],
       heartbeatInterval: ["", "0ms", "ms"],
       priority: ["-1", "101", "1.5", "high"],
@@ -200,10 +219,41 @@ describe("a node's configuration", () => {
       refusal({ listen: "0.0.0.0:4001", advertise: "http://127.0.0.1:4001" }),
       /^--secret /,
     );
-    assert.equal(readNodeConfig({ peers, secret }, {}).secret, secret);
+    assert.deepEqual(readNodeConfig({ peers, secret }, {}).secrets, [secret]);
+    assert.equal(readNodeConfig({ peers, secretFile: "s" }, {}).secretFile, "s");
     for (const host of ["127.8.9.1", "localhost", "[::1]"]) {
-      assert.equal(readNodeConfig({ listen: `${host}:4001` }, {}).secret, null);
+      assert.deepEqual(readNodeConfig({ listen: `${host}:4001` }, {}).secrets, []);
     }
+  });
+
+  it("requires tokens where strangers get to it, unless it is told that they may", () => {
+    const open = { listen: "192.168.0.1:4001", secret };
+    assert.match(
+      refusal(open),
+      /^--auth on is required because http:\/\/192\.168\.0\.1.*--insecure$/,
+    );
+    assert.match(refusal({ advertise: "http://kv.example", secret }), /^--auth on is required/);
+    assert.equal(readNodeConfig({ ...open, auth: "on" }, {}).auth, true);
+    const told = (flags: Record<string, string>) => readNodeConfig(flags, {}).warnings;
+    const insecure = { listen: "192.168.0.1:4001", insecure: "on" };
+    assert.equal(told(insecure).length, 2);
+    assert.match(told(insecure).join(), /no --secret.*--auth is off/);
+    assert.match(told({ ...open, auth: "on" }).join(), /^tokens travel in clear/);
+    assert.deepEqual(told({ ...open, auth: "on", tlsCert: "c", tlsKey: "k" }), []);
+    assert.deepEqual(told({}), []);
+  });
+
+  it("serves https with a certificate, and wants what belongs together", () => {
+    const tls = { tlsCert: "c.pem", tlsKey: "k.pem" };
+    assert.equal(readNodeConfig(tls, {}).advertise, "https://127.0.0.1:4001");
+    const peers = "n1=https://127.0.0.1:4001,n2=https://127.0.0.1:4002";
+    assert.equal(readNodeConfig({ ...tls, peers }, {}).advertise, "https://127.0.0.1:4001");
+    assert.match(refusal({ peers }), /^--advertise .*it serves http$/);
+    assert.match(refusal({ tlsCert: "c.pem" }), /^--tls-key /);
+    assert.match(refusal({ tlsKey: "k.pem" }), /^--tls-cert /);
+    assert.match(refusal({ tlsClientCa: "c.pem" }), /^--tls-client-ca .*--tls-cert/);
+    assert.match(refusal({ secret, secretFile: "s" }), /^--secret-file .*--secret /);
+    assert.equal(readNodeConfig({ secret: `${secret},x${secret}` }, {}).secrets.length, 2);
   });
 
   it("takes a name that members are found by, and needs to know how many the first are", () => {

@@ -45,6 +45,7 @@ describe("the client library", () => {
     assert.deepEqual(rooms.toSorted(), [
       "src/config/member-url.ts",
       "src/errors.ts",
+      "src/kv/access/grant.ts",
       "src/kv/command.ts",
       "src/kv/key.ts",
       "src/raft/membership.ts",

@@ -148,6 +148,19 @@ export const commands: fc.Arbitrary<Command> = fc.oneof(
       bytesMax: fc.integer({ min: 0, max: 2000 }),
     }),
   }),
+  record({
+    type: fc.constant("restore" as const),
+    id: fc.constantFrom("r1", "r2"),
+    step: fc.oneof(
+      record({ type: fc.constantFrom("begin" as const, "abort" as const) }),
+      record({ type: fc.constant("piece" as const), offset: fc.nat(9), bytes: fc.uint8Array() }),
+      record({
+        type: fc.constant("commit" as const),
+        bytes: fc.nat(99),
+        digest: fc.tuple(fc.nat(), fc.nat()),
+      }),
+    ),
+  }),
   record({ type: fc.constant("upgrade" as const), version: fc.constantFrom(1, newestVersion) }),
 );
 const times = fc.oneof(fc.nat(100_000), fc.constantFrom(0, 2 ** 32, 2 ** 53 - 1 - ttlMsMax));

@@ -72,6 +72,8 @@ export class ModelMachine {
       case "putToken":
       case "deleteToken":
         throw new Error(`${command.type}: nobody draws it`);
+      case "restore":
+        throw new Error("the model knows no restores");
       case "expire":
         return this.#expire();
       case "keyed":

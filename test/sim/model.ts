@@ -132,6 +132,8 @@ export class Model {
       case "configure":
         this.#history.limits = command.history;
         return { type: "configured", revision: this.revision };
+      case "restore":
+        throw new Error("the model knows no restores");
       case "upgrade":
         this.version = Math.max(this.version, command.version);
         return { type: "upgraded", revision: this.revision, version: this.version };

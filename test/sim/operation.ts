@@ -198,6 +198,7 @@ export function identityOf(command: Command): string | null {
     case "expire":
     case "configure":
     case "upgrade":
+    case "restore":
     case "as":
     case "putRole":
     case "deleteRole":
@@ -256,6 +257,7 @@ function commandText(command: Command): string {
     case "expire":
     case "configure":
     case "upgrade":
+    case "restore":
     case "as":
     case "putRole":
     case "deleteRole":

@@ -3,7 +3,6 @@
  * node that is behind may not have heard yet. Strangers can bring this about, so it has to cost little: one question is
  * on its way at a time, whoever comes meanwhile shares the next one, and they don't follow each other at once.
  */
-import type { ReplicaView } from "../exchange.ts";
 import { Refusal } from "../problem.ts";
 
 /** Requests that wait for an answer at a time. */
@@ -11,8 +10,14 @@ export const doubtsMax = 256;
 /** From one question to the next, in milliseconds. */
 const paceMs = 25;
 
+/** What is asked: a replica. */
+export interface Oracle {
+  /** Resolves when the state here reflects all that was acknowledged before the call. @throws {NotApplied} */
+  read(level: "linearizable", timeoutMs: number): Promise<void>;
+}
+
 export class Confirmations {
-  readonly #replica: Pick<ReplicaView, "read">;
+  readonly #replica: Oracle;
   readonly #timeoutMs: number;
   readonly #now: () => number;
   #waiting = 0;
@@ -24,7 +29,7 @@ export class Confirmations {
 
   constructor(
     { replica, timeoutMs, now }: {
-      readonly replica: Pick<ReplicaView, "read">;
+      readonly replica: Oracle;
       readonly timeoutMs: number;
       readonly now: () => number;
     },

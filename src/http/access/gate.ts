@@ -32,9 +32,13 @@ export interface GateParts {
   readonly access: () => Access;
   /** Whether a token is needed even where the cluster has none yet. */
   readonly auth: boolean;
+  /** Whether who comes without a token is served as this process is. */
+  readonly recovers: boolean;
   /** Null where nothing here can read a token: all of them are refused then. */
   readonly credentials: Credentials | null;
   readonly confirmations: Confirmations;
+  /** @throws {Refusal} 503 where not every member knows tokens yet. */
+  readonly checkVersion: () => void;
 }
 
 export class Gate {
@@ -56,11 +60,12 @@ export class Gate {
   async admit(
     { method, headers }: Pick<Request, "method" | "headers">,
     right: Right,
-    origin: unknown,
+    origin: symbol | undefined,
   ): Promise<Caller> {
     if (right === "open") return anybody;
     if (origin === fromInside) return inside;
     if (!this.isClosed) return anybody;
+    if (this.#parts.recovers && !headers.has("authorization")) return inside;
     const caller = await this.#bearerOf(headers.get("authorization"));
     const needs = neededAtDoor(right);
     if (isDecidedAtDoor(right, method)) await this.#parts.confirmations.confirm();
@@ -109,7 +114,10 @@ export class Gate {
     if (token === null || credentials === null) throw unknownToken();
     if (access().principal(token) === undefined) {
       await confirmations.confirm();
-      if (!access().isRequired) throw noRootYet();
+      if (!access().isRequired) {
+        this.#parts.checkVersion();
+        throw noRootYet();
+      }
     }
     const principal = access().principal(token);
     if (principal === undefined) throw unknownToken();

@@ -34,6 +34,7 @@ export const rights: Readonly<Record<string, Methods>> = {
   "/v1/leader": { PUT: "member" },
   "/v1/members": { GET: "member", POST: "member", PUT: "member" },
   "/v1/members/{id}": { DELETE: "member" },
+  "/v1/backup": { GET: "backup" },
   "/v1/access/self": { GET: "token" },
   "/v1/access/tokens": { GET: "root", POST: "root" },
   "/v1/access/tokens/{id}": { DELETE: "root" },
@@ -44,6 +45,12 @@ export const rights: Readonly<Record<string, Methods>> = {
   "/readyz": { GET: "open" },
   "/openapi.json": { GET: "open" },
 };
+
+/** Null where the table has no such route. */
+export function rightTo(path: string, method: string): Right | null {
+  const methods = new Map<string, Right>(Object.entries(rights[path] ?? {}));
+  return methods.get(method) ?? null;
+}
 
 /** What is checked at the door. */
 export function neededAtDoor(right: Exclude<Right, "open">): readonly Need[] {

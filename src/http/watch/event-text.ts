@@ -3,7 +3,7 @@
  * it in, however many there are. JSON has no bare line break, so its text is one `data:` line.
  */
 import { itemInJson, keyInJson } from "../items.ts";
-import type { WatchDelete, WatchOverflow, WatchProgress, WatchPut } from "../wire.ts";
+import type { WatchDelete, WatchOverflow, WatchProgress, WatchPut, WatchRefused } from "../wire.ts";
 import type { ChangeEvent } from "../../kv/store.ts";
 
 /** What data holds: the item, or beside it what the key held before. */
@@ -92,7 +92,12 @@ export function overflowChunk(data: WatchOverflow): Chunk {
   return mark("overflow", data);
 }
 
-function mark(name: string, data: WatchProgress | WatchOverflow): Chunk {
+/** Tells a watcher that is about to be closed why it may not go on. */
+export function refusedChunk(data: WatchRefused): Chunk {
+  return mark("refused", data);
+}
+
+function mark(name: string, data: WatchProgress | WatchOverflow | WatchRefused): Chunk {
   const { revision } = data;
   const text = `id: ${revision}\nevent: ${name}\ndata: ${JSON.stringify(data)}\n\n`;
   return chunk(text, revision + 1);

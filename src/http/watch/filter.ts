@@ -8,6 +8,18 @@ export type Filter =
   | { readonly type: "prefix"; readonly prefix: Key }
   | { readonly type: "range"; readonly start: Key; readonly end: Key | null };
 
+/** The keys that a filter lets through. */
+export function rangeOf(filter: Filter): KeyRange {
+  switch (filter.type) {
+    case "key":
+      return { start: filter.key, end: `${filter.key}\0` };
+    case "prefix":
+      return { start: filter.prefix, end: prefixEnd(filter.prefix) };
+    case "range":
+      return filter;
+  }
+}
+
 /** The filter for a range: that of a prefix or of one key where it comes to that, which cost less. */
 export function filterOf({ start, end }: KeyRange): Filter {
   if (end === prefixEnd(start)) return { type: "prefix", prefix: start };

@@ -9,7 +9,7 @@
 import { Refusal } from "../problem.ts";
 import type { HttpLimits } from "../limits.ts";
 import { CatchUp } from "./catch-up.ts";
-import { type Form, overflowChunk } from "./event-text.ts";
+import { type Chunk, type Form, overflowChunk, refusedChunk } from "./event-text.ts";
 import type { Filter } from "./filter.ts";
 import { Groups } from "./groups.ts";
 import { Pulse } from "./pulse.ts";
@@ -28,6 +28,8 @@ export interface WatchRequest {
   readonly form: Form;
   /** The first revision to be told of; where it is not said, the next one. */
   readonly from: number | null;
+  /** Asked whenever roles or tokens change: why the watcher may not go on, or null. */
+  readonly refusal?: (() => Refusal | null) | null;
 }
 
 /** Changes are given to so many watchers at once before everything else has its turn. */
@@ -104,7 +106,9 @@ export class WatchHub {
    * Begins to watch; the stream ends when it is cancelled, when its reader is too slow, or with {@link stop}.
    * @throws {Refusal} 410 where the changes from `from` on are not all kept, 429, 503.
    */
-  open({ filter, form, from }: WatchRequest): ReadableStream<Uint8Array<ArrayBuffer>> {
+  open(
+    { filter, form, from, refusal = null }: WatchRequest,
+  ): ReadableStream<Uint8Array<ArrayBuffer>> {
     if (this.#stopped) throw new Refusal("not_ready", "this node is stopping");
     if (this.#all.size >= this.#limits.watchersMax) {
       throw new Refusal("overloaded", "too many watchers are open");
@@ -113,7 +117,7 @@ export class WatchHub {
     const { store } = this.#source;
     const upTo = (from ?? store.revision + 1) - 1;
     if (this.#all.size === 0) this.#begin();
-    const watcher = new Watcher({ filter, form, upTo }, this.#host);
+    const watcher = new Watcher({ filter, form, upTo, refusal }, this.#host);
     this.#all.add(watcher);
     if (upTo < store.revision) this.#catchUp.add(watcher);
     else this.#live.add(watcher);
@@ -139,7 +143,13 @@ export class WatchHub {
   #begin(): void {
     this.#seen = this.#source.store.revision;
     this.#delivered = this.#seen;
-    this.#unwatch = this.#source.watch(() => this.#wake());
+    const ends = [
+      this.#source.watch(() => this.#wake()),
+      this.#source.watchAccess(() => this.#onAccess()),
+    ];
+    this.#unwatch = () => {
+      for (const end of ends) end();
+    };
   }
 
   #forget(watcher: Watcher): void {
@@ -158,10 +168,24 @@ export class WatchHub {
   /** Its client may come back for what it has not read. */
   #cut(watcher: Watcher): void {
     this.#cutOff++;
+    this.#close(watcher, overflowChunk);
+  }
+
+  /** Whoever may not go on is told nothing of what comes from now on, nor of what waits. */
+  #onAccess(): void {
+    for (const watcher of [...this.#all]) {
+      const refusal = watcher.refusal?.() ?? null;
+      if (refusal === null) continue;
+      const code = refusal.code === "forbidden" ? "forbidden" : "unauthenticated";
+      this.#close(watcher, (last) => refusedChunk({ ...last, code, detail: refusal.message }));
+    }
+  }
+
+  #close(watcher: Watcher, last: (upTo: { readonly revision: number }) => Chunk): void {
     const revision = watcher.handedUpTo(this.#seenBy(watcher));
     if (!this.#live.remove(watcher)) this.#catchUp.remove(watcher);
     this.#pulse.remove(watcher);
-    watcher.cut(overflowChunk({ revision }));
+    watcher.cut(last({ revision }));
   }
 
   /** After all of the commands that are applied together. */

@@ -10,4 +10,6 @@ export interface WatchSource {
   readonly store: ChangeLog;
   /** Calls `listener` whenever the store's revision has changed. Returns what ends that. */
   watch(listener: () => void): () => void;
+  /** The same for roles and tokens. */
+  watchAccess(listener: () => void): () => void;
 }

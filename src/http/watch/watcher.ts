@@ -1,5 +1,6 @@
 /** One watcher: the stream that its client reads, and what waits to be read. */
 import { type Chunk, type Form, joined } from "./event-text.ts";
+import type { Refusal } from "../problem.ts";
 import type { Filter } from "./filter.ts";
 
 /** What small chunks cost beside their bytes, about. */
@@ -38,6 +39,8 @@ export interface WatcherHost {
 export class Watcher {
   readonly filter: Filter;
   readonly form: Form;
+  /** Why it may not go on, or null; itself null where nothing can end its right. */
+  readonly refusal: (() => Refusal | null) | null;
   readonly stream: ReadableStream<Uint8Array<ArrayBuffer>>;
   /** It was given everything up to this revision, and maybe more that did not concern it. */
   upTo: number;
@@ -52,12 +55,13 @@ export class Watcher {
 
   /** It has everything up to `upTo` already. */
   constructor(
-    { filter, form, upTo }: Pick<Watcher, "filter" | "form" | "upTo">,
+    { filter, form, upTo, refusal }: Pick<Watcher, "filter" | "form" | "upTo" | "refusal">,
     host: WatcherHost,
   ) {
     this.#host = host;
     this.filter = filter;
     this.form = form;
+    this.refusal = refusal;
     this.upTo = upTo;
     // What waits does so here, where it can be counted, shared and thrown away: the stream itself keeps nothing.
     this.stream = new ReadableStream({

@@ -44,7 +44,13 @@ export interface RangeFields {
   readonly keyEncoding?: "base64" | undefined;
   readonly encoding?: "base64" | undefined;
 }
-const rangeEntries = {
+type RangeEntries = {
+  readonly [Name in keyof RangeFields]-?: v.OptionalSchema<
+    v.GenericSchema<unknown, NonNullable<RangeFields[Name]>>,
+    undefined
+  >;
+};
+export const rangeEntries: RangeEntries = {
   prefix: v.optional(bytes),
   start: v.optional(bytes),
   end: v.optional(bytes),

@@ -53,3 +53,15 @@ export interface WatchOverflow {
 export const WatchOverflow: v.GenericSchema<unknown, WatchOverflow> = v.object({
   revision: count,
 });
+
+/** `event: refused`, the last one: what it was let in by is no token any more, or its roles don't allow it any more. */
+export interface WatchRefused {
+  readonly revision: number;
+  readonly code: "unauthenticated" | "forbidden";
+  readonly detail: string;
+}
+export const WatchRefused: v.GenericSchema<unknown, WatchRefused> = v.object({
+  revision: count,
+  code: v.picklist(["unauthenticated", "forbidden"]),
+  detail: v.string(),
+});

@@ -45,6 +45,7 @@ export function neededBy(command: Command, keysOf: KeysOf): readonly Need[] | nu
       return neededByLease(command.lease, ["lease"], keysOf);
     case "revoke":
       return neededByLease(command.lease, ["lease", "write"], keysOf);
+    case "restore":
     case "putRole":
     case "deleteRole":
     case "putToken":

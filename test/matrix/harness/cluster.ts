@@ -4,7 +4,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { freePort, NodeProcess, type RuntimeName, temporaryDirectory } from "./node-process.ts";
-import { HttpClient } from "./http-client.ts";
+import { type ClientTls, HttpClient } from "./http-client.ts";
 
 export interface Setup {
   readonly name: string;
@@ -73,39 +73,47 @@ export async function eventually<T>(
 }
 
 export class Cluster implements AsyncDisposable {
-  readonly http: HttpClient = new HttpClient();
+  readonly http: HttpClient;
   readonly directory: string;
   readonly #temporary: Disposable;
   readonly #nodes: NodeProcess[];
 
-  private constructor(nodes: readonly NodeProcess[], temporary: { path: string } & Disposable) {
+  private constructor(
+    nodes: readonly NodeProcess[],
+    temporary: { path: string } & Disposable,
+    tls: ClientTls | null,
+  ) {
+    this.http = new HttpClient(undefined, tls);
     this.#nodes = [...nodes];
     this.directory = temporary.path;
     this.#temporary = temporary;
   }
 
-  /** Lays a cluster out without starting it. */
+  /** Lays a cluster out without starting it; with `tls` its URLs are of https, and `flags` say the rest. */
   static async layOut(
     runtimes: readonly RuntimeName[],
     flags: readonly string[] = [],
+    tls: ClientTls | null = null,
   ): Promise<Cluster> {
+    const scheme = tls === null ? "http" : "https";
     const temporary = temporaryDirectory();
     const ports = await Promise.all(runtimes.map(() => freePort()));
-    const peers = ports.map((port, at) => `n${at + 1}=http://127.0.0.1:${port}`).join(",");
+    const peers = ports.map((port, at) => `n${at + 1}=${scheme}://127.0.0.1:${port}`).join(",");
     const nodes = runtimes.map((runtime, at) => {
       const id = `n${at + 1}`;
       const data = join(temporary.path, id);
-      return new NodeProcess({ id, runtime, port: ports[at] ?? 0, data, peers, flags });
+      return new NodeProcess({ id, runtime, port: ports[at] ?? 0, data, peers, flags, scheme });
     });
-    return new Cluster(nodes, temporary);
+    return new Cluster(nodes, temporary, tls);
   }
 
   /** Starts a cluster and waits until every node knows the leader. */
   static async start(
     runtimes: readonly RuntimeName[],
     flags: readonly string[] = [],
+    tls: ClientTls | null = null,
   ): Promise<Cluster> {
-    const cluster = await Cluster.layOut(runtimes, flags);
+    const cluster = await Cluster.layOut(runtimes, flags, tls);
     try {
       await cluster.startAll();
       await cluster.ready();

@@ -210,6 +210,8 @@ export interface NodeOptions {
   readonly data: string;
   readonly peers?: string;
   readonly flags?: readonly string[];
+  /** `http` where it isn't said. */
+  readonly scheme?: "http" | "https";
 }
 
 /** A node that can be started, killed and started again over the same data. */
@@ -227,7 +229,7 @@ export class NodeProcess {
     this.#options = options;
     this.id = options.id;
     this.runtime = options.runtime;
-    this.url = `http://127.0.0.1:${options.port}`;
+    this.url = `${options.scheme ?? "http"}://127.0.0.1:${options.port}`;
     this.data = options.data;
   }
 

@@ -1,0 +1,94 @@
+/** What all routes have in common: who is let in, how many at a time, and what is counted of them. */
+import type { Context } from "hono";
+import { invariant } from "../assert.ts";
+import { type Right, rightTo } from "./access/rights.ts";
+import { Exchange, type Host } from "./exchange.ts";
+import { Refusal } from "./problem.ts";
+import { type Bindings, targetOf } from "./target.ts";
+
+export type AppContext = Context<{ Bindings: Bindings }>;
+export type Handler = (exchange: Exchange) => Response | Promise<Response>;
+/** By method; `HEAD` is answered by `GET`. */
+export type Methods = Readonly<Record<string, Handler>>;
+/** Whether a route's requests count as open ones; health and status answer also under load. */
+export type Lane = "bounded" | "always";
+
+export interface Route {
+  /** As the table of rights, and `openapi.json`, have it. */
+  readonly path: string;
+  readonly lane: Lane;
+  readonly methods: Methods;
+}
+
+/** A handler, and what it takes to be let in to it. */
+interface Guarded {
+  readonly handler: Handler;
+  readonly right: Right;
+}
+
+export function exchangeOf(host: Host, c: AppContext): Exchange {
+  const request = c.req.raw;
+  return new Exchange(host, request, targetOf(request.url, c.env));
+}
+
+/** @throws {InvariantViolation} for a route whose right nobody has told. */
+export function serve(
+  host: Host,
+  { path, lane, methods }: Route,
+): (c: AppContext) => Promise<Response> {
+  const handlers = guarded(path, methods);
+  const get = handlers.get("GET");
+  if (get !== undefined) handlers.set("HEAD", get);
+  const allow = [...handlers.keys()].toSorted().join(", ");
+  const { gate } = host;
+  const { openRequestsMax } = host.limits;
+  const share = lane === "bounded" ? 1 : 0;
+  const answer = async (
+    exchange: Exchange,
+    found: Guarded | undefined,
+    origin: symbol | undefined,
+  ): Promise<Response> => {
+    if (found === undefined) {
+      return exchange.refuse(
+        new Refusal("no_such_route", `this path takes ${allow}`, {
+          status: 405,
+          headers: { allow },
+        }),
+      );
+    }
+    if (share > 0 && host.open >= openRequestsMax) {
+      return exchange.refuse(new Refusal("overloaded", "too many requests are open"));
+    }
+    host.open += share;
+    try {
+      if (gate.isClosed || origin !== undefined) await exchange.enter(found.right, origin);
+      return await found.handler(exchange);
+    } catch (error) {
+      return exchange.refuse(error);
+    } finally {
+      host.open -= share;
+    }
+  };
+  const figuresOf = host.requests.route(path);
+  return async (c) => {
+    const since = host.now();
+    const exchange = exchangeOf(host, c);
+    const { method } = exchange.request;
+    const found = handlers.get(method);
+    const response = await answer(exchange, found, c.env?.origin);
+    // Anybody may make methods up.
+    const figures = figuresOf(found === undefined ? "other" : method);
+    figures.answered(response.status, (host.now() - since) / 1000);
+    return response;
+  };
+}
+
+function guarded(path: string, methods: Methods): Map<string, Guarded> {
+  const handlers = new Map<string, Guarded>();
+  for (const [method, handler] of Object.entries(methods)) {
+    const right = rightTo(path, method);
+    invariant(right !== null, `${method} ${path} is not in the table of rights`);
+    handlers.set(method, { handler, right });
+  }
+  return handlers;
+}
