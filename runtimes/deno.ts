@@ -1,4 +1,4 @@
-#!/usr/bin/env -S deno run --allow-net --allow-read --allow-write --allow-env
+#!/usr/bin/env -S deno run --allow-net --allow-read --allow-write --allow-env --allow-sys
 /** Holdfast under Deno. */
 import process from "node:process";
 import { createUndiciFetch } from "../src/adapters/undici-fetch.ts";

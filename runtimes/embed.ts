@@ -131,6 +131,7 @@ function completed<Result>(machine: OwnMachine<Result>): StateMachine<Result> {
   const { housekeeping } = machine;
   return {
     ...(housekeeping === undefined ? {} : { housekeeping }),
+    isFrugal: (command) => machine.isFrugal?.(command) === true,
     apply: (entry) => machine.apply(entry),
     snapshot: () => machine.snapshot(),
     restore: (chunks) => machine.restore(chunks),

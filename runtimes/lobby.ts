@@ -1,7 +1,7 @@
 /** What clients see of a node that belongs to no cluster yet: the same routes, over a replica that is not there. */
 import { NotApplied } from "../src/errors.ts";
 import type { LogEntry, ReplicaView } from "../src/http/exchange.ts";
-import type { Clock } from "../src/ports.ts";
+import type { Clock, Span } from "../src/ports.ts";
 import type { Configuration, NodeId } from "../src/raft/types.ts";
 import type { Applied, HealthCheck, Replica, ReplicaStatus } from "../src/replica.ts";
 import type { Newcomer } from "./newcomer.ts";
@@ -27,9 +27,13 @@ export class Lobby<Result> implements ReplicaView<Result> {
     this.id = options.id;
   }
 
-  async propose(command: Uint8Array, timeoutMs: number): Promise<Applied<Result>> {
+  async propose(
+    command: Uint8Array,
+    timeoutMs: number,
+    span: Span | null = null,
+  ): Promise<Applied<Result>> {
     const { replica, leftMs } = await this.#opened(timeoutMs);
-    return await replica.propose(command, leftMs);
+    return await replica.propose(command, leftMs, span);
   }
 
   async read(level: "linearizable" | "lease", timeoutMs: number): Promise<void> {
@@ -64,6 +68,7 @@ export class Lobby<Result> implements ReplicaView<Result> {
       progress: [],
       pendingProposals: 0,
       persistLagMs: 0,
+      room: null,
     };
   }
 

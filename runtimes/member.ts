@@ -4,6 +4,7 @@ import type { ClusterBirth, DataDirectory, Newborn } from "../src/adapters/data-
 import { createFetchTransport, defaultLanes } from "../src/adapters/fetch-transport.ts";
 import { RECORD_HEADER_BYTES, sealEntry } from "../src/adapters/log-record.ts";
 import type { Hello, HelloReply, SayHello } from "../src/adapters/peer-hello.ts";
+import type { PeerClocks } from "../src/adapters/peer-clocks.ts";
 import type { PeerSecrets } from "../src/adapters/peer-secrets.ts";
 import { createPeerAuthenticator } from "../src/adapters/peer-signature.ts";
 import {
@@ -29,12 +30,21 @@ import { defaultHelloLimits, helloRoute, type HelloRouteOptions } from "../src/h
 import type { Metrics } from "../src/http/metrics.ts";
 import { defaultInflightMax, raftRoutes } from "../src/http/raft-routes.ts";
 import { newestVersion, releaseOf } from "../src/kv/cluster-version.ts";
-import type { Clock, Logger, ReplicaObserver, StateMachine, Transport } from "../src/ports.ts";
+import type {
+  Clock,
+  DiskSpace,
+  Logger,
+  ReplicaObserver,
+  StateMachine,
+  Tracer,
+  Transport,
+} from "../src/ports.ts";
 import type { Configuration, NodeId } from "../src/raft/types.ts";
 import { Replica } from "../src/replica.ts";
 import type { Room } from "./door.ts";
 import type { Runtime } from "./runtime.ts";
 import type { Service } from "./service.ts";
+import { diskSpace } from "./storage.ts";
 import { version } from "./version.ts";
 import type { Versions } from "./versions.ts";
 
@@ -52,6 +62,8 @@ export const wireLimits: PeerWireLimits = {
 export interface ReplicaSetup<Result> {
   readonly config: NodeConfig;
   readonly storage: DataDirectory;
+  /** See `ReplicaParts.space`. */
+  readonly space?: DiskSpace | null;
   readonly cluster: ClusterBirth;
   readonly transport: Transport;
   readonly clock: Clock;
@@ -95,9 +107,10 @@ export function assembleReplica<Result>(setup: ReplicaSetup<Result>): Promise<Re
 export interface Surroundings<Result> {
   readonly self: Newborn;
   readonly config: NodeConfig;
-  readonly runtime: Pick<Runtime, "name" | "peerFetch">;
+  readonly runtime: Pick<Runtime, "name" | "peerFetch" | "fileSystem">;
   readonly log: Logger;
   readonly clock: Clock;
+  readonly clocks: PeerClocks;
   readonly metrics: Metrics;
   readonly service: Service<Result>;
   readonly versions: Versions;
@@ -106,6 +119,8 @@ export interface Surroundings<Result> {
   /** Of hellos, in both directions. */
   readonly authenticator: PeerAuthenticator;
   readonly onDefect: (error: Error) => void;
+  /** Null where nobody collects traces. */
+  readonly tracer: Tracer | null;
 }
 
 /** The authenticator of a cluster's messages. */
@@ -113,6 +128,7 @@ export function authenticatorFor(
   clusterId: string,
   { self, secrets }: { readonly self: NodeId; readonly secrets: PeerSecrets },
   clock: Clock,
+  clocks: PeerClocks,
   onHeard: (from: NodeId, version: number) => void,
 ): PeerAuthenticator {
   return createPeerAuthenticator({
@@ -122,6 +138,7 @@ export function authenticatorFor(
     clusterId,
     secrets,
     wallNow: () => clock.wallNow(),
+    onClock: (from, offsetMs, isRefused) => clocks.heard(from, offsetMs, isRefused),
   });
 }
 
@@ -139,8 +156,8 @@ export function roomOver<Result>(
   around: Surroundings<Result>,
   over: RoomParts<Result>,
 ): Room {
-  const { config, runtime, log, clock, metrics, service, versions, authenticator, onDefect } =
-    around;
+  const { config, runtime, log, clock, metrics, service, versions, authenticator } = around;
+  const { onDefect, tracer } = around;
   const { replica, answer, raft, clusterId } = over;
   const parts = service.http(replica);
   const marks = () => marksOf(parts);
@@ -152,6 +169,7 @@ export function roomOver<Result>(
     now: () => clock.now(),
     log,
     onDefect,
+    tracer,
     checkNewcomer: (newcomer) => refuseMemberOfAnother(around, clusterId, newcomer),
     speaks: (id) => versions.of(id),
     leaseReads: config.leaseReads,
@@ -191,7 +209,8 @@ export async function openMember<Result>(
   const { clusterId, birth } = cluster;
   warnOfAnotherUrl(birth.urls[config.id], config, log);
   const onHeard = (from: NodeId, spoken: number) => versions.hear(from, spoken);
-  const authenticator = authenticatorFor(clusterId, { self: config.id, secrets }, clock, onHeard);
+  const signer = { self: config.id, secrets };
+  const authenticator = authenticatorFor(clusterId, signer, clock, around.clocks, onHeard);
   const transport = createFetchTransport({
     authenticator,
     clock,
@@ -201,7 +220,10 @@ export async function openMember<Result>(
     limits: { wire: wireLimits, replyBytesMax: wireLimits.bodyBytesMax, lanes: defaultLanes },
     observer: metrics,
   });
-  const parts = { config, storage, cluster, transport, clock, log, observer: metrics, machine };
+  const isUnderstood = (): boolean => versions.needs >= newestVersion;
+  const space = diskSpace(config, isUnderstood, runtime.fileSystem);
+  const observer = metrics;
+  const parts = { config, storage, space, cluster, transport, clock, log, observer, machine };
   const replica = await assembleReplica(parts);
   versions.attach(replica);
   const marked = service.http(replica);
@@ -209,6 +231,7 @@ export async function openMember<Result>(
     handler: replica,
     authenticator,
     observer: metrics,
+    tracer: around.tracer,
     wire: versions,
     marks: () => marksOf(marked),
     limits: {

@@ -7,6 +7,7 @@
  */
 import { invariant } from "../src/assert.ts";
 import type { ClusterBirth, DataDirectory } from "../src/adapters/data-directory.ts";
+import { openTelemetry } from "../src/adapters/open-telemetry.ts";
 import {
   createHelloSender,
   type Hello,
@@ -14,6 +15,7 @@ import {
   type HelloReply,
 } from "../src/adapters/peer-hello.ts";
 import { FileWal } from "../src/adapters/file-wal.ts";
+import { PeerClocks } from "../src/adapters/peer-clocks.ts";
 import { createSystemClock } from "../src/adapters/system-clock.ts";
 import { type NodeConfig, stopLimits } from "../src/config.ts";
 import { urlOf } from "../src/config/options.ts";
@@ -22,9 +24,11 @@ import type { KvMachine } from "../src/kv/machine.ts";
 import type { KvResult } from "../src/kv/result.ts";
 import type { Logger } from "../src/ports.ts";
 import type { Replica } from "../src/replica.ts";
+import { startBackups } from "./backups.ts";
 import { birthOf } from "./birth.ts";
 import { Credentials } from "./credentials.ts";
 import { Door, type Handler, type Room } from "./door.ts";
+import { handOver } from "./hand-over.ts";
 import { hostCheckFor, listen } from "./listen.ts";
 import { Lobby } from "./lobby.ts";
 import {
@@ -35,11 +39,10 @@ import {
   type Surroundings,
 } from "./member.ts";
 import { Newcomer } from "./newcomer.ts";
-import { watchForRemoval } from "./removal-watch.ts";
-import { provideRootToken } from "./root-token.ts";
 import type { Runtime, Server } from "./runtime.ts";
 import { kvMachineOf, kvService, type Service } from "./service.ts";
 import { openStorage } from "./storage.ts";
+import { watchMember } from "./watches.ts";
 import { version } from "./version.ts";
 import { Versions } from "./versions.ts";
 
@@ -99,7 +102,7 @@ export async function openNode(
 /** What a node without a server is opened from. */
 export interface UnservedParts<Result> {
   readonly config: NodeConfig;
-  readonly runtime: Pick<Runtime, "name" | "peerFetch" | "peerFetchWith">;
+  readonly runtime: Omit<Runtime, "serve" | "serveTls">;
   readonly log: Logger;
   /** How many lines the log has thrown away so far. */
   readonly logDropped?: () => number;
@@ -120,14 +123,11 @@ interface Parts<Result> extends UnservedParts<Result> {
 async function open<Result>(parts: Parts<Result>): Promise<OpenNode<Result>> {
   const { config, runtime, log, logDropped } = parts;
   const metrics = new Metrics({ version, runtime: runtime.name, id: config.id, logDropped });
-  const credentials = await Credentials.open({
-    config,
-    runtime,
-    log,
-    metrics: metrics.credentials,
-  });
+  const counts = metrics.credentials;
+  const credentials = await Credentials.open({ config, runtime, log, metrics: counts });
   try {
-    return await openOver(await openStorage(config, log), parts, { credentials, metrics });
+    const storage = await openStorage(config, log, runtime.fileSystem);
+    return await openOver(storage, parts, { credentials, metrics });
   } catch (error) {
     credentials.close();
     throw error;
@@ -188,34 +188,39 @@ class OpenNode<Result> implements UnservedNode<Result> {
   #settled: Promise<void> = Promise.resolve();
   #opened: Member<Result> | null = null;
   #endWatch: () => void = () => {};
-  #endAccess: () => void = () => {};
+  #endBackups: () => Promise<void> = () => Promise.resolve();
 
   constructor(
     storage: DataDirectory,
     { serve, ...parts }: Parts<Result>,
     { credentials, metrics }: Preparation,
   ) {
-    const { config: { id }, runtime: { name }, log, versions } = parts;
+    const { config: { id }, runtime, log, versions } = parts;
     const { secrets, peerFetch } = credentials;
     this.id = id;
     this.#storage = storage;
     this.#serve = serve;
     this.#credentials = credentials;
     if (storage.wal instanceof FileWal) storage.wal.observe(metrics);
-    const clock = createSystemClock();
+    const clock = runtime.clock ?? createSystemClock();
+    const clocks = new PeerClocks(clock, log);
+    metrics.watchdog.peerClocks = () => clocks.offsets();
     const onHeard = (from: string, version: number) => versions.greet(from, version);
-    const authenticator = authenticatorFor(HELLO_CLUSTER, { self: id, secrets }, clock, onHeard);
+    const signer = { self: id, secrets };
+    const authenticator = authenticatorFor(HELLO_CLUSTER, signer, clock, clocks, onHeard);
     versions.open({ storage, clock, log, onDefect: this.#halted.resolve });
     this.#around = {
       ...parts,
-      runtime: { name, peerFetch },
+      runtime: { ...runtime, peerFetch },
       self: storage.newborn,
       clock,
+      clocks,
       metrics,
       secrets,
       authenticator,
       sayHello: createHelloSender({ authenticator, clock, fetch: peerFetch, wire: versions }),
       onDefect: this.#halted.resolve,
+      tracer: openTelemetry(version),
     };
   }
 
@@ -236,7 +241,6 @@ class OpenNode<Result> implements UnservedNode<Result> {
 
   /** Takes part in `cluster`. */
   async enter(cluster: ClusterBirth): Promise<void> {
-    const { clock, sayHello } = this.#around;
     const { room, ...member } = await openMember(this.#around, this.#storage, cluster);
     const { replica } = member;
     await this.#leadTo(room);
@@ -245,26 +249,13 @@ class OpenNode<Result> implements UnservedNode<Result> {
     void replica.halted.then(this.#halted.resolve);
     const onRemoved = () => this.#leave(cluster);
     void replica.removed.then(onRemoved);
-    this.#endAccess = this.#beginAccess(replica);
-    this.#endWatch = watchForRemoval({
-      self: this.#storage.newborn,
-      clusterId: cluster.clusterId,
-      leader: () => replica.status().leader,
-      configuration: () => replica.status().configuration,
-      sayHello,
-      clock,
-      onRemoved,
-    });
+    const onFailure = this.#halted.resolve;
+    const { clusterId } = cluster;
+    this.#endWatch = watchMember(this.#around, replica, { clusterId, onRemoved, onFailure });
+    const { metrics: { backups: metrics }, service: { store: machine } } = this.#around;
+    this.#endBackups = startBackups({ ...this.#around, machine, replica, metrics });
     this.#replica.resolve(replica);
     this.#member.resolve(member);
-  }
-
-  #beginAccess(replica: Replica<Result>): () => void {
-    const { config, service, clock, log } = this.#around;
-    const { machine, routes, replica: view } = service.http(replica);
-    if (routes !== "all") return () => {};
-    const onFailure = this.#halted.resolve;
-    return provideRootToken({ config, replica: view, machine, clock, log, onFailure });
   }
 
   /** Waits in the lobby until it belongs to a cluster. Resolves when it listens. */
@@ -320,14 +311,14 @@ class OpenNode<Result> implements UnservedNode<Result> {
     this.#around.service.stop();
     await this.#settled;
     this.#endWatch();
-    this.#endAccess();
+    const backedUp = this.#endBackups();
     const replica = this.#opened?.replica ?? null;
     if (replica !== null) await handOver(replica, this.#around.log);
     let timer: ReturnType<typeof setTimeout> | undefined;
     const late = new Promise<void>((resolve) => {
       timer = setTimeout(resolve, stopLimits.drainTimeoutMs);
     });
-    await Promise.race([this.#door?.close(), late]);
+    await Promise.race([Promise.all([this.#door?.close(), backedUp]), late]);
     clearTimeout(timer);
     try {
       // A replica closes its log.
@@ -337,17 +328,5 @@ class OpenNode<Result> implements UnservedNode<Result> {
       this.#credentials.close();
       await this.#storage.release();
     }
-  }
-}
-
-async function handOver<Result>(replica: Replica<Result>, log: Logger): Promise<void> {
-  const { role, configuration } = replica.status();
-  if (role !== "leader" || configuration.voters.length <= 1) return;
-  try {
-    const leader = await replica.transferLeadership(null, stopLimits.transferTimeoutMs);
-    log("info", "handed leadership over", { leader });
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    log("warn", "leadership was not handed over", { reason });
   }
 }

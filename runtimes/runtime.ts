@@ -3,6 +3,7 @@ import type { PeerFetch } from "../src/adapters/fetch-transport.ts";
 import type { LogSink } from "../src/adapters/json-logger.ts";
 import type { ClientCredentials, ServerCredentials } from "../src/adapters/tls-files.ts";
 import type { ServerLimits } from "../src/config.ts";
+import type { Clock, FileSystem } from "../src/ports.ts";
 import type { ListenAddress } from "../src/config/options.ts";
 import type { Handler } from "./door.ts";
 
@@ -42,6 +43,10 @@ export interface Runtime {
     credentials: ServerCredentials,
   ): Promise<TlsServer>;
   readonly peerFetch: PeerFetch;
+  /** The system's, if not given. */
+  readonly clock?: Clock;
+  /** The system's, if not given. */
+  readonly fileSystem?: FileSystem;
   /** Reaches peers with roots or a certificate of one's own. */
   readonly peerFetchWith: (credentials: ClientCredentials) => TlsPeerFetch;
   /** Where the log goes, if `node:fs` would block on it. */

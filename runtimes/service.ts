@@ -17,6 +17,8 @@ export interface Service<Result> {
   ) => Pick<AppOptions, "replica" | "machine" | "watchers"> & {
     readonly routes: "all" | "cluster";
   };
+  /** What backups are taken of; null where there is none. */
+  readonly store: KvMachine | null;
   /** Ends the answers that would last. */
   readonly stop: () => void;
 }
@@ -39,6 +41,7 @@ export function kvService(machine: KvMachine): Service<KvResult> {
   const watchers = new WatchHub(machine, stalenessMs, defaultHttpLimits);
   return {
     machine,
+    store: machine,
     http: (replica) => {
       latest = replica;
       return { replica, machine, watchers, routes: "all" };
@@ -52,6 +55,7 @@ export function ownService<Result>(machine: StateMachine<Result>): Service<Resul
   const store = new KvMachine();
   return {
     machine,
+    store: null,
     http: (replica) => ({ replica: withoutCommands(replica), machine: store, routes: "cluster" }),
     stop: () => {},
   };

@@ -9,7 +9,7 @@ import { openMemorySnapshots } from "../src/adapters/memory-snapshots.ts";
 import { type MemoryWal, openMemoryWal } from "../src/adapters/memory-wal.ts";
 import { NodeFileSystem } from "../src/adapters/node-fs.ts";
 import type { NodeConfig } from "../src/config.ts";
-import type { Logger } from "../src/ports.ts";
+import type { DiskSpace, FileSystem, Logger } from "../src/ports.ts";
 import { type Configuration, decodeConfiguration } from "../src/raft/mod.ts";
 import { drawIncarnation } from "./birth.ts";
 import { removedForEver } from "./newcomer.ts";
@@ -57,15 +57,26 @@ export function openMemory(newborn: Newborn, earlier?: MemoryStorage): MemorySto
 export async function openStorage(
   config: Pick<NodeConfig, "id" | "storage" | "data">,
   log: Logger,
+  fileSystem: FileSystem = new NodeFileSystem(),
 ): Promise<DataDirectory> {
   const newborn = { id: config.id, incarnation: drawIncarnation() };
   if (config.storage === "memory") return openMemory(newborn);
-  const storage = await openDataDirectory(new NodeFileSystem(), config.data, newborn, { log });
+  const storage = await openDataDirectory(fileSystem, config.data, newborn, { log });
   const { removed = [] } = configurationOf(storage) ?? {};
   if (!storage.wasRemoved && !removed.includes(config.id)) return storage;
   await storage.wal.close();
   await storage.release();
   throw removedForEver(config.id);
+}
+
+/** How full the disk is that `config` names; null where nothing can be full, or nobody is to look. */
+export function diskSpace(
+  { storage, data, diskReserveBytes }: Pick<NodeConfig, "storage" | "data" | "diskReserveBytes">,
+  isUnderstood: () => boolean,
+  fileSystem: FileSystem = new NodeFileSystem(),
+): DiskSpace | null {
+  if (storage === "memory" || diskReserveBytes === 0) return null;
+  return { free: () => fileSystem.space(data), reserveBytes: diskReserveBytes, isUnderstood };
 }
 
 /** The last configuration that a disk knows to be committed, or null where it knows of the birth only. */

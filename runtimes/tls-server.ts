@@ -111,6 +111,7 @@ function throughSockets(
   credentials: ServerCredentials,
 ): Front {
   const http = createServer(httpOptions(limits), listen);
+  const bounded = boundHeads(http, limits);
   let secureContext = createSecureContext(contextOf(credentials));
   const demand = demandOf(credentials);
   const server = createTcpServer({ noDelay: true }, (raw) => {
@@ -125,6 +126,7 @@ function throughSockets(
       // Longer than any answer is silent: watchers hear something every few seconds.
       raw.setTimeout(limits.idleTimeoutMs, end);
       http.emit("connection", socket);
+      bounded(socket);
     });
   });
   return {
@@ -133,5 +135,41 @@ function throughSockets(
     replace: (next) => {
       secureContext = createSecureContext(contextOf(next));
     },
+  };
+}
+
+/**
+ * Ends a connection on which the head of a request takes too long: Bun's server does not where the connection was not
+ * accepted by itself. What it returns wants each such connection, once the server has it: a head that came in one piece
+ * is known to have come then, and takes no timer.
+ */
+function boundHeads(
+  http: HttpServer,
+  { headersTimeoutMs }: ServerLimits,
+): (socket: Socket) => void {
+  const answering = new Map<Socket, number>();
+  const begun = new Map<Socket, ReturnType<typeof setTimeout>>();
+  const settle = (socket: Socket): void => {
+    clearTimeout(begun.get(socket));
+    begun.delete(socket);
+  };
+  http.on("request", ({ socket }, outgoing) => {
+    settle(socket);
+    answering.set(socket, (answering.get(socket) ?? 0) + 1);
+    outgoing.once("close", () => {
+      const left = (answering.get(socket) ?? 1) - 1;
+      if (left > 0) answering.set(socket, left);
+      else answering.delete(socket);
+    });
+  });
+  return (socket) => {
+    socket.on("data", () => {
+      if (answering.has(socket) || begun.has(socket)) return;
+      begun.set(socket, setTimeout(() => void socket.destroy(), headersTimeoutMs));
+    });
+    socket.once("close", () => {
+      settle(socket);
+      answering.delete(socket);
+    });
   };
 }

@@ -15,7 +15,7 @@ import {
 } from "./config/options.ts";
 import { exposureRules, exposureWarnings, type TlsPaths, tlsPathsOf } from "./config/exposure.ts";
 import { advertised, dataOf, type Discovery, rules, standingOf } from "./config/rules.ts";
-import { readerOf, type Texts } from "./config/sources.ts";
+import { type Read, readerOf, type Texts } from "./config/sources.ts";
 import { BadConfiguration } from "./errors.ts";
 import type { LogLevel } from "./ports.ts";
 import type { RaftLimits } from "./raft/step.ts";
@@ -91,6 +91,14 @@ export const stopLimits: StopLimits = {
   stopTimeoutMs: 8_000,
 };
 
+/** When a node takes backups by itself, and where to. */
+export interface BackupPlan {
+  readonly directory: string;
+  readonly intervalMs: number;
+  /** So many of the newest stay. */
+  readonly keep: number;
+}
+
 /** What a node was told. Times are milliseconds, sizes bytes. */
 export interface NodeConfig {
   readonly id: NodeId;
@@ -131,8 +139,12 @@ export interface NodeConfig {
   readonly snapshotEntries: number;
   readonly snapshotBytes: number;
   readonly trailingEntries: number;
+  /** What is kept free on the disk; 0 where nobody looks. */
+  readonly diskReserveBytes: number;
   readonly historyRevisions: number;
   readonly historyBytes: number;
+  /** Backups that this node takes by itself while it leads. */
+  readonly backups: BackupPlan | null;
   readonly maxValueBytes: number;
   readonly requestTimeoutMs: number;
   readonly logLevel: LogLevel;
@@ -182,12 +194,20 @@ export function readNodeConfig(
     snapshotEntries: read("snapshotEntries"),
     snapshotBytes: read("snapshotBytes"),
     trailingEntries: read("trailingEntries"),
+    diskReserveBytes: read("diskReserve"),
     historyRevisions: read("historyRevisions"),
     historyBytes: read("historyBytes"),
+    backups: backupsOf(read),
     maxValueBytes: read("maxValueBytes"),
     requestTimeoutMs: read("requestTimeout"),
     logLevel: read("logLevel"),
   };
+}
+
+function backupsOf(read: Read): BackupPlan | null {
+  const directory = read("backupDir");
+  if (directory === null) return null;
+  return { directory, intervalMs: read("backupInterval"), keep: read("backupKeep") };
 }
 
 /** All that is wrong with what a node is told, a line each; empty where {@link readNodeConfig} would take it. */

@@ -8,11 +8,21 @@ import type {
   HardState,
   Index,
   NodeId,
-  ReadLevel,
   SnapshotMeta,
   Term,
 } from "./raft/types.ts";
 import type { Persist } from "./raft/step.ts";
+import type { Span } from "./ports/observers.ts";
+
+export type {
+  HeaderLookup,
+  PeerObserver,
+  ReplicaObserver,
+  Span,
+  SpanKindName,
+  Tracer,
+  WalObserver,
+} from "./ports/observers.ts";
 
 /** Time and turns of the event loop. */
 export interface Clock {
@@ -49,11 +59,23 @@ export interface FileSystem {
   /** Creates a directory and its parents, durable when this resolves; no error where it exists. */
   makeDirectory(path: string): Promise<void>;
   syncDirectory(path: string): Promise<void>;
+  /** Bytes that this process may still write to the disk that `path` is on. */
+  space(path: string): Promise<number>;
   /**
    * Takes an exclusive lock that dies with the process. Returns the release.
    * @throws {DataDirectoryRefused} where another process holds it.
    */
   lock(path: string): Promise<() => Promise<void>>;
+}
+
+/** The disk that a replica is on, as far as it can be full. */
+export interface DiskSpace {
+  /** Bytes that may still be written to it. Rejects where the system doesn't say. */
+  free(): Promise<number>;
+  /** Beside its next snapshot a replica wants so many bytes to be free, and takes no more writes where they aren't. */
+  readonly reserveBytes: number;
+  /** Whether all members understand that one tells its disk is almost full; they do, where it isn't said. */
+  readonly isUnderstood?: () => boolean;
 }
 
 /** What a WAL held when it was opened. `logStart` is the chain's end before `entries[0]`. */
@@ -200,7 +222,12 @@ export interface Transport {
   /** @throws {PeerUnreachable} after `timeoutMs` at the latest. */
   request(message: RequestMessage, timeoutMs: number): Promise<ReplyMessage>;
   /** Hands a command to the leader. @throws {PeerUnreachable} */
-  forward(to: NodeId, command: Uint8Array, timeoutMs: number): Promise<ForwardReply>;
+  forward(
+    to: NodeId,
+    command: Uint8Array,
+    timeoutMs: number,
+    span?: Span | null,
+  ): Promise<ForwardReply>;
   /** @throws {PeerUnreachable} */
   manage(to: NodeId, request: ManageRequest, timeoutMs: number): Promise<ManageReply>;
   /** An empty chunk asks where to begin. @throws {PeerUnreachable} */
@@ -213,7 +240,7 @@ export interface Transport {
 /** What a transport delivers to. `Replica` implements it. */
 export interface PeerHandler {
   receive(message: RequestMessage): Promise<ReplyMessage>;
-  forwarded(command: Uint8Array, timeoutMs: number): Promise<ForwardReply>;
+  forwarded(command: Uint8Array, timeoutMs: number, span?: Span | null): Promise<ForwardReply>;
   managed(request: ManageRequest, timeoutMs: number): Promise<ManageReply>;
   receiveChunk(chunk: SnapshotChunk): Promise<SnapshotChunkReply>;
 }
@@ -245,6 +272,11 @@ export interface Housekeeping {
 export interface StateMachine<Result> {
   /** Of a machine that keeps time. */
   readonly housekeeping?: Housekeeping;
+  /**
+   * Whether a command makes the state no larger: it is let in where the disk is almost full, so that somebody can make
+   * room, and keep what he has. Where a machine has no such commands, none is.
+   */
+  isFrugal?(command: Uint8Array): boolean;
   /** Applies one command. Deterministic; throws only for a defect, and then the replica halts. */
   apply(entry: Entry): Result;
   snapshot(): StateSnapshot;
@@ -273,49 +305,3 @@ export type Logger = (
   message: string,
   fields?: Readonly<Record<string, unknown>>,
 ) => void;
-
-/** What the replica reports as it happens; metrics and the command line listen. Every method must return at once. */
-export interface ReplicaObserver {
-  roleChanged(
-    status: {
-      readonly id: NodeId;
-      readonly role: string;
-      readonly term: Term;
-      readonly leader: NodeId | null;
-    },
-  ): void;
-  /** A WAL write became durable after `seconds`. */
-  persisted(seconds: number, bytes: number): void;
-  /** A proposal was applied (`ok`), refused, or its fate is unknown, after `seconds`. */
-  proposalEnded(outcome: "ok" | "not_applied" | "unknown", seconds: number): void;
-  snapshotWritten(seconds: number, index: Index): void;
-  /** Committed entries were applied, one after the other, within `seconds`. */
-  applied(seconds: number, entries: number): void;
-  /** A read was confirmed, by a round of heartbeats or by the leader's lease, or (`failed`) not in time. */
-  readEnded(level: ReadLevel, outcome: "confirmed" | "failed", seconds: number): void;
-  /** A snapshot was handed to `to`, which has put it in place, or (`failed`) that came to nothing. */
-  snapshotSent(to: NodeId, outcome: "ok" | "failed", seconds: number): void;
-  /** A received snapshot took the place of the state machine's state. */
-  snapshotInstalled(seconds: number, index: Index): void;
-}
-
-/** What passes between a node and its peers. Every method must return at once. */
-export interface PeerObserver {
-  /** A request of `bytes` leaves for a peer. `type` is the message's. */
-  requestSent(to: NodeId, type: string, bytes: number): void;
-  /** Its reply came after `seconds`. */
-  replyReceived(from: NodeId, type: string, bytes: number, seconds: number): void;
-  /** It came to nothing: refused, lost or too late. */
-  requestFailed(to: NodeId, type: string): void;
-  /** A request of a peer that has shown who it is. */
-  requestReceived(from: NodeId, type: string, bytes: number): void;
-  replySent(to: NodeId, bytes: number): void;
-}
-
-/** What a log on files does to its disk. Every method must return at once. */
-export interface WalObserver {
-  /** A frame was handed to the system. */
-  written(seconds: number, bytes: number): void;
-  /** The system has it on the disk. */
-  synced(seconds: number): void;
-}

@@ -15,6 +15,7 @@ import type {
   PeerHandler,
   SnapshotChunk,
   SnapshotChunkReply,
+  Span,
   StateMachine,
 } from "./ports.ts";
 import type { ReplyMessage, RequestMessage } from "./raft/message.ts";
@@ -27,14 +28,14 @@ import type { ReplicaParts } from "./replica/parts.ts";
 import { type Applied, NotLeader, Proposals } from "./replica/proposals.ts";
 import { Reads } from "./replica/reads.ts";
 import { type Health, healthOf, type ReplicaStatus } from "./replica/status.ts";
+import { Sweep } from "./replica/sweep.ts";
 import { type Timekeeper, timekeeperOf } from "./replica/timekeeper.ts";
+import { Waiters } from "./replica/waiters.ts";
 
 export type { Applied } from "./replica/proposals.ts";
 export type { ReplicaOptions, ReplicaParts } from "./replica/parts.ts";
 export type { Health, HealthCheck, ReplicaStatus } from "./replica/status.ts";
 
-/** How often deadlines are looked at, in milliseconds: a request may be answered this much late. */
-const sweepIntervalMs = 20;
 /** How long a request waits before it asks again where no leader is known, in milliseconds. */
 const retryIntervalMs = 20;
 /** By then a command of the leader's own is proposed again, in milliseconds. */
@@ -49,13 +50,14 @@ export class Replica<Result> implements PeerHandler {
   readonly #driver: Driver<Result>;
   readonly #proposals: Proposals<Result>;
   readonly #reads = new Reads();
+  readonly #sweep: Sweep;
   readonly #management: Management<Result>;
   /** Null where the state machine keeps no time. */
   readonly #timekeeper: Timekeeper | null;
-  readonly #leaderWaiters: (() => void)[] = [];
+  /** For a change of leader or role. */
+  readonly #office: Waiters;
   #nextId = 1;
   #flushing = false;
-  #sweeping = false;
 
   private constructor(parts: ReplicaParts<Result>, driver: Driver<Result>) {
     this.#parts = parts;
@@ -63,12 +65,14 @@ export class Replica<Result> implements PeerHandler {
     this.id = parts.options.raft.id;
     this.clusterId = parts.options.clusterId;
     this.machine = parts.machine;
+    this.#office = new Waiters(parts.clock);
     this.#proposals = new Proposals(parts.observer);
+    this.#sweep = new Sweep(parts.clock, [this.#proposals, this.#reads]);
     this.#management = new Management({
       parts,
       driver,
       nextId: () => this.#nextId++,
-      leaderChange: (until) => this.#leaderChange(until),
+      leaderChange: (until) => this.#office.change(until),
     });
     this.#timekeeper = timekeeperOf(parts, driver, async (command) => {
       const deadline = parts.clock.now() + dutyTimeoutMs;
@@ -110,6 +114,8 @@ export class Replica<Result> implements PeerHandler {
     this.#driver.start({
       onAnswer: (answer) => this.#answer(answer),
       onLogged: (entries) => this.#timekeeper?.onLogged(entries),
+      onDurable: (entries) => this.#proposals.trails.durable(entries.at(-1)?.index ?? 0),
+      onCommitted: (index) => this.#proposals.trails.committed(index),
       onApplied: (entry, result) => this.#proposals.onApplied(entry, result, clock.now()),
       onAppliedUpTo: (index) => {
         this.#reads.onApplied(index);
@@ -118,14 +124,14 @@ export class Replica<Result> implements PeerHandler {
       onRestored: (index) => this.#proposals.onRestored(index, clock.now()),
       onOffice: () => {
         this.#timekeeper?.onOffice();
-        this.#wakeWaiters();
+        this.#office.wake();
       },
       onEnd: () => {
         this.#timekeeper?.stop();
         this.#proposals.abandon(clock.now());
         this.#reads.abandon();
         this.#management.abandon();
-        this.#wakeWaiters();
+        this.#office.wake();
       },
     });
   }
@@ -140,7 +146,11 @@ export class Replica<Result> implements PeerHandler {
    * @throws {NotApplied} when the cluster certainly did not and will not apply it.
    * @throws {OutcomeUnknown} when that cannot be told within `timeoutMs`.
    */
-  async propose(command: Uint8Array, timeoutMs: number): Promise<Applied<Result>> {
+  async propose(
+    command: Uint8Array,
+    timeoutMs: number,
+    span: Span | null = null,
+  ): Promise<Applied<Result>> {
     const { clock } = this.#parts;
     const deadline = clock.now() + timeoutMs;
     while (clock.now() < deadline) {
@@ -149,10 +159,10 @@ export class Replica<Result> implements PeerHandler {
       const applied = leader === null
         ? null
         : leader === this.id
-        ? await this.#proposeHere(command, deadline)
-        : await forwardCommand(this.#parts, leader, command, deadline);
+        ? await this.#proposeHere(command, deadline, span)
+        : await forwardCommand(this.#parts, leader, command, { deadline, span });
       if (applied !== null) return applied;
-      await this.#leaderChange(Math.min(deadline, clock.now() + retryIntervalMs));
+      await this.#office.change(Math.min(deadline, clock.now() + retryIntervalMs));
     }
     throw new NotApplied("no_leader", "no leader was found in time");
   }
@@ -176,7 +186,7 @@ export class Replica<Result> implements PeerHandler {
           return;
         }
       }
-      await this.#leaderChange(Math.min(deadline, clock.now() + retryIntervalMs));
+      await this.#office.change(Math.min(deadline, clock.now() + retryIntervalMs));
     }
     observer.readEnded(level, "failed", (clock.now() - since) / 1000);
     throw new NotApplied("no_leader", "no leader confirmed the read in time");
@@ -199,6 +209,7 @@ export class Replica<Result> implements PeerHandler {
       clusterId: this.clusterId,
       pendingProposals: this.#proposals.pending,
       persistLagMs: this.#driver.persistLagMs,
+      room: this.#driver.room.status,
     };
   }
 
@@ -215,6 +226,7 @@ export class Replica<Result> implements PeerHandler {
       persistLagMs: this.#driver.persistLagMs,
       stalenessMs: this.stalenessMs(),
       patienceMs: 4 * electionTimeoutMs,
+      room: this.#driver.room.status,
     });
   }
 
@@ -261,7 +273,8 @@ export class Replica<Result> implements PeerHandler {
   }
 
   receive(message: RequestMessage): Promise<ReplyMessage> {
-    return this.#driver.receive(message);
+    const { room } = this.#driver;
+    return room.refuses(message) ? room.refuse() : this.#driver.receive(message);
   }
 
   managed(request: ManageRequest, timeoutMs: number): Promise<ManageReply> {
@@ -269,20 +282,33 @@ export class Replica<Result> implements PeerHandler {
   }
 
   receiveChunk(chunk: SnapshotChunk): Promise<SnapshotChunkReply> {
+    if (this.#driver.room.refusesChunk(chunk)) return Promise.resolve({ offset: 0, refused: true });
     return this.#driver.receiveChunk(chunk);
   }
 
   /** A command that a follower hands on. It goes no further: one hop. */
-  forwarded(command: Uint8Array, timeoutMs: number): Promise<ForwardReply> {
+  forwarded(
+    command: Uint8Array,
+    timeoutMs: number,
+    span: Span | null = null,
+  ): Promise<ForwardReply> {
     return forwardReply(this.machine, () => {
       this.#driver.assertRunning();
-      return this.#proposeHere(command, this.#parts.clock.now() + timeoutMs);
+      return this.#proposeHere(command, this.#parts.clock.now() + timeoutMs, span);
     });
   }
 
   /** Null where this node does not lead (any more) and nothing was appended. */
-  async #proposeHere(command: Uint8Array, deadline: number): Promise<Applied<Result> | null> {
-    const proposed = this.#proposals.gather(command, this.#parts.clock.now(), deadline);
+  async #proposeHere(
+    command: Uint8Array,
+    deadline: number,
+    span: Span | null = null,
+  ): Promise<Applied<Result> | null> {
+    const { raft, room } = this.#driver;
+    if (raft.role !== "leader") return null;
+    room.admit(command, raft.shortage);
+    const now = this.#parts.clock.now();
+    const proposed = this.#proposals.gather(command, { now, deadline, span });
     this.#flushSoon();
     try {
       return await proposed;
@@ -310,32 +336,7 @@ export class Replica<Result> implements PeerHandler {
     for (const read of this.#reads.submit(() => this.#nextId++)) {
       this.#driver.step({ type: "read", ...read });
     }
-    this.#sweepLater();
-  }
-
-  /** Ends what is past its deadline, now and then, while anything is pending. */
-  #sweepLater(): void {
-    if (this.#sweeping || this.#proposals.pending + this.#reads.pending === 0) return;
-    this.#sweeping = true;
-    const { clock } = this.#parts;
-    clock.timer(clock.now() + sweepIntervalMs, () => {
-      this.#sweeping = false;
-      const now = clock.now();
-      this.#proposals.expire(now);
-      this.#reads.expire(now);
-      this.#sweepLater();
-    });
-  }
-
-  /** Resolves at the next change of leader or role, at `until` at the latest. */
-  #leaderChange(until: number): Promise<void> {
-    return new Promise((resolve) => {
-      const cancel = this.#parts.clock.timer(until, resolve);
-      this.#leaderWaiters.push(() => {
-        cancel();
-        resolve();
-      });
-    });
+    this.#sweep.begin();
   }
 
   #answer(answer: Answer): void {
@@ -344,9 +345,5 @@ export class Replica<Result> implements PeerHandler {
     else if (type === "readRejected") this.#reads.onRejected(answer.id);
     else if (type !== "readable") this.#management.onAnswer(answer);
     else this.#reads.onReadable(answer.id, answer.index, this.#driver.appliedIndex);
-  }
-
-  #wakeWaiters(): void {
-    for (const wake of this.#leaderWaiters.splice(0)) wake();
   }
 }

@@ -21,13 +21,15 @@
  */
 import { CorruptData, DataDirectoryRefused, DiskFailure } from "../errors.ts";
 import type { FileSystem, LogDebt, Logger, RecoveredLog, SnapshotStore, Wal } from "../ports.ts";
-import type { Configuration, NodeId } from "../raft/types.ts";
+import type { NodeId } from "../raft/types.ts";
 import { openFileSnapshots } from "./file-snapshots.ts";
 import { type OpenedWal, openFileWal } from "./file-wal.ts";
 import {
+  type ClusterBirth,
   FIRST_FORMAT,
   IDENTITY_NAME,
   type Known,
+  type Newborn,
   readIdentity,
   writeIdentity,
 } from "./identity.ts";
@@ -35,22 +37,8 @@ import { refuseLaterFormats } from "./later-formats.ts";
 import { endRepair, type LogEnd, repair, type RepairSite, resumeRepair } from "./repair.ts";
 import { corrupt } from "./wal-recovery.ts";
 
-/** Who a node is before it belongs to a cluster. */
-export interface Newborn {
-  readonly id: NodeId;
-  /** Which life of its disk this is: drawn at its first start, and kept for as long as the directory is. */
-  readonly incarnation: string;
-}
-
-/** A cluster, as a member has to know it. */
-export interface ClusterBirth {
-  readonly clusterId: string;
-  /** The cluster's first configuration. */
-  readonly birth: Configuration;
-}
-
-/** Who a member is. */
-export interface Identity extends Newborn, ClusterBirth {}
+export type { Identity } from "./identity.ts";
+export type { ClusterBirth, Newborn };
 
 /** An open data directory, locked until `release`. */
 export interface DataDirectory {
@@ -109,19 +97,8 @@ export async function openDataDirectory(
     return await fs.lock(`${directory}/lock`);
   });
   try {
-    const known = await refusing(directory, () => readIdentity(fs, directory));
-    if (known !== null && known.id !== newborn.id) {
-      const { id, cluster } = known;
-      throw new DataDirectoryRefused(
-        `${directory}/${IDENTITY_NAME} says that this is the directory of node ${id}` +
-          (cluster === null ? "" : ` of cluster ${cluster.clusterId}`) +
-          `, not of ${newborn.id}: start it with --id ${id}, or choose another --data`,
-      );
-    }
-    // A process killed at its first start may have left the identity's name in the system's cache only.
-    if (known !== null) await refusing(directory, () => fs.syncDirectory(directory));
+    const known = await refusing(directory, () => knownAs(fs, directory, newborn.id));
     const { segmentBytes, log = () => {} } = options;
-    await refusing(directory, () => refuseLaterFormats(fs, directory));
     const self = { id: newborn.id, incarnation: known?.incarnation ?? newborn.incarnation };
     const file = new IdentityFile(fs, directory, {
       ...{ format: FIRST_FORMAT, cluster: null },
@@ -160,6 +137,22 @@ export async function openDataDirectory(
     await release();
     throw error;
   }
+}
+
+/** What is known of `id` here; null before its first start. @throws {DataDirectoryRefused} {CorruptData} */
+async function knownAs(fs: FileSystem, directory: string, id: NodeId): Promise<Known | null> {
+  const known = await readIdentity(fs, directory);
+  if (known !== null && known.id !== id) {
+    throw new DataDirectoryRefused(
+      `${directory}/${IDENTITY_NAME} says that this is the directory of node ${known.id}` +
+        (known.cluster === null ? "" : ` of cluster ${known.cluster.clusterId}`) +
+        `, not of ${id}: start it with --id ${known.id}, or choose another --data`,
+    );
+  }
+  // A process killed at its first start may have left the identity's name in the system's cache only.
+  if (known !== null) await fs.syncDirectory(directory);
+  await refuseLaterFormats(fs, directory);
+  return known;
 }
 
 /** What the file says, and changes of it, one after the other. */

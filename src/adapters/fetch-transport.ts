@@ -14,6 +14,7 @@ import type {
   PeerObserver,
   SnapshotChunk,
   SnapshotChunkReply,
+  Span,
   Transport,
 } from "../ports.ts";
 import type { ReplyMessage, RequestMessage } from "../raft/message.ts";
@@ -94,6 +95,15 @@ export function createFetchTransport(options: FetchTransportOptions): Transport 
   return new FetchTransport(options);
 }
 
+/** A request on its way. */
+interface PeerRequest {
+  readonly base: string;
+  readonly to: NodeId;
+  readonly type: PeerRequestType;
+  readonly body: Uint8Array<ArrayBuffer>;
+  readonly span: Span | null;
+}
+
 /** A peer's URL, and its lanes. */
 interface Peer {
   url: string | null;
@@ -125,7 +135,12 @@ class FetchTransport implements Transport {
     });
   }
 
-  async forward(to: NodeId, command: Uint8Array, timeoutMs: number): Promise<ForwardReply> {
+  async forward(
+    to: NodeId,
+    command: Uint8Array,
+    timeoutMs: number,
+    span: Span | null = null,
+  ): Promise<ForwardReply> {
     const body = encodeForward({ command, timeoutMs: Math.max(0, timeoutMs) });
     const { wire } = this.#options.limits;
     return await this.#post(
@@ -134,6 +149,7 @@ class FetchTransport implements Transport {
       body,
       timeoutMs,
       (bytes) => decodeForwardReply(bytes, wire),
+      span,
     );
   }
 
@@ -192,6 +208,7 @@ class FetchTransport implements Transport {
     body: Uint8Array<ArrayBuffer>,
     timeoutMs: number,
     decode: (bytes: Uint8Array) => Reply,
+    span: Span | null = null,
   ): Promise<Reply> {
     const peer = this.#peers.get(to);
     if (peer === undefined || peer.url === null) {
@@ -202,7 +219,8 @@ class FetchTransport implements Transport {
     try {
       if (!lane.enter()) await lane.wait(call.controller.signal);
       try {
-        return decode(await this.#observed(peer.url, to, type, body, call));
+        const request = { base: peer.url, to, type, body, span };
+        return decode(await this.#observed(request, call));
       } finally {
         lane.leave();
       }
@@ -213,20 +231,14 @@ class FetchTransport implements Transport {
     }
   }
 
-  async #observed(
-    base: string,
-    to: NodeId,
-    type: PeerRequestType,
-    body: Uint8Array<ArrayBuffer>,
-    call: Call,
-  ): Promise<Uint8Array> {
+  async #observed(request: PeerRequest, call: Call): Promise<Uint8Array> {
     const { observer, clock } = this.#options;
-    const path = pathOf(type, this.#wire.needs);
-    if (observer === undefined) return await this.#exchange(base, to, path, body, call);
+    if (observer === undefined) return await this.#exchange(request, call);
+    const { to, type, body } = request;
     const since = clock.now();
     observer.requestSent(to, type, body.length);
     try {
-      const reply = await this.#exchange(base, to, path, body, call);
+      const reply = await this.#exchange(request, call);
       observer.replyReceived(to, type, reply.length, (clock.now() - since) / 1000);
       return reply;
     } catch (error) {
@@ -237,17 +249,20 @@ class FetchTransport implements Transport {
 
   /** Sends a body and returns the response's, once it is known to be a success and authentic. */
   async #exchange(
-    base: string,
-    to: NodeId,
-    path: string,
-    body: Uint8Array<ArrayBuffer>,
+    { base, to, type, body, span }: PeerRequest,
     call: Call,
   ): Promise<Uint8Array> {
     const { authenticator, fetch } = this.#options;
+    const path = pathOf(type, this.#wire.needs);
     const { headers, exchange } = authenticator.sealRequest(to, path, body);
     const response = await fetch(base + path, {
       method: "POST",
-      headers: { ...headers, "content-type": "application/cbor", "accept-encoding": "identity" },
+      headers: {
+        ...headers,
+        ...span?.headers(),
+        "content-type": "application/cbor",
+        "accept-encoding": "identity",
+      },
       body,
       signal: call.controller.signal,
       redirect: "manual",

@@ -8,8 +8,24 @@ import { crc32 } from "node:zlib";
 import * as v from "valibot";
 import { CorruptData, DataDirectoryRefused } from "../errors.ts";
 import type { FileSystem } from "../ports.ts";
-import type { NodeId } from "../raft/types.ts";
-import type { ClusterBirth } from "./data-directory.ts";
+import type { Configuration, NodeId } from "../raft/types.ts";
+
+/** Who a node is before it belongs to a cluster. */
+export interface Newborn {
+  readonly id: NodeId;
+  /** Which life of its disk this is: drawn at its first start, and kept for as long as the directory is. */
+  readonly incarnation: string;
+}
+
+/** A cluster, as a member has to know it. */
+export interface ClusterBirth {
+  readonly clusterId: string;
+  /** The cluster's first configuration. */
+  readonly birth: Configuration;
+}
+
+/** Who a member is. */
+export interface Identity extends Newborn, ClusterBirth {}
 
 const IDENTITY_BYTES_MAX = 64 * 1024;
 export const IDENTITY_NAME = "identity.json";

@@ -14,6 +14,7 @@ export type MemoryOperation =
   | "list"
   | "makeDirectory"
   | "syncDirectory"
+  | "space"
   | "lock";
 
 /** What a file asks of its file system. */

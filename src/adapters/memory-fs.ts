@@ -131,6 +131,10 @@ export class MemoryFileSystem implements FileSystem {
     });
   }
 
+  async space(path: string): Promise<number> {
+    return await this.perform("space", path, () => Math.max(0, this.capacity - this.used));
+  }
+
   async lock(path: string): Promise<() => Promise<void>> {
     return await this.perform("lock", path, () => {
       if (this.#locks.has(path)) {

@@ -9,6 +9,7 @@ import {
   rename,
   rm,
   stat,
+  statfs,
   unlink,
   writeFile,
 } from "node:fs/promises";
@@ -82,6 +83,12 @@ export class NodeFileSystem implements FileSystem {
     }
   }
 
+  /** Under Deno it takes `--allow-sys`. */
+  async space(path: string): Promise<number> {
+    const { bavail, bsize } = await statfs(path);
+    return bavail * bsize;
+  }
+
   /**
    * Holds the lock as an exclusive transaction of SQLite on the empty file `path`: of all that the three runtimes have
    * in common, only that takes a lock of the kernel's (fcntl), which no crash leaves behind, no reused process id
@@ -96,7 +103,10 @@ export class NodeFileSystem implements FileSystem {
     held.set(file, null);
     try {
       held.set(file, await acquire(file, this.#lockWaitMs));
-      await writeFile(`${file}.pid`, String(process.pid));
+      await writeFile(`${file}.pid`, String(process.pid)).catch((error: unknown) => {
+        // A node is to start on a full disk, if only to be read.
+        if (!hasCode(error, "ENOSPC") && !hasCode(error, "EDQUOT")) throw error;
+      });
     } catch (error) {
       release(file);
       throw error;

@@ -101,6 +101,7 @@ export const replyShapes: {
     ...header,
     round: count,
     priority: v.optional(v.pipe(count, v.maxValue(PRIORITY_MAX))),
+    room: v.optional(v.picklist(["short", "full"])),
   }),
   installSnapshot: v.strictObject({
     type: v.literal("installSnapshotReply"),

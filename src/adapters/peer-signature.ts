@@ -53,9 +53,14 @@ export interface PeerAuthenticatorOptions {
   readonly secrets: readonly string[] | PeerSecrets;
   /** Wall-clock milliseconds since 1970. */
   readonly wallNow: () => number;
+  /** A signed request bears a time that is so many milliseconds ahead of ours; and whether it is refused for that. */
+  readonly onClock?: (from: NodeId, offsetMs: number, isRefused: boolean) => void;
   /** The version that this node speaks; the first one where it isn't said. */
   readonly speaks?: number;
-  /** Told of every request and reply that is authentic: what its sender speaks. */
+  /**
+   * Told of every request and reply that is authentic: what its sender speaks. Of no refusal: without a secret,
+   * anybody's is authentic.
+   */
   readonly onHeard?: (from: NodeId, version: number) => void;
 }
 
@@ -64,8 +69,7 @@ export function createPeerAuthenticator(options: PeerAuthenticatorOptions): Peer
   const { self, clusterId, wallNow, speaks = FIRST_WIRE, onHeard } = options;
   const { secrets: given } = options;
   const secrets = given instanceof PeerSecrets ? given : new PeerSecrets(given);
-  const drawn = randomBytes(16).toString("base64url");
-  const session = speaks === FIRST_WIRE ? drawn : `${drawn}-v${speaks}`;
+  const session = drawSession(speaks);
   const counters = new Map<NodeId, number>();
   const replays = new ReplayGuard();
   return {
@@ -89,30 +93,23 @@ export function createPeerAuthenticator(options: PeerAuthenticatorOptions): Peer
     },
 
     openRequest(headers, path, body) {
-      if (headers.get("holdfast-cluster") !== clusterId) {
-        return { refused: "Holdfast-Cluster is missing or names another cluster" };
-      }
-      if (headers.get("holdfast-to") !== self) {
-        return { refused: `Holdfast-To is missing or names another node than ${self}` };
-      }
-      const from = headers.get("holdfast-from");
-      if (from === null || !/^[A-Za-z0-9._-]{1,64}$/.test(from)) {
-        return { refused: "Holdfast-From is missing or not a node id" };
-      }
-      const nonce = headers.get("holdfast-nonce");
-      if (nonce === null) return { refused: "Holdfast-Nonce is missing" };
-      const exchange = { from, to: self, path, nonce };
+      const exchange = addressed(headers, path, options);
+      if ("refused" in exchange) return exchange;
+      const { from, nonce } = exchange;
       const now = wallNow();
       if (secrets.keys.length > 0) {
         const time = headers.get("holdfast-time");
         if (time === null || !/^[0-9]{1,15}$/.test(time)) {
           return { refused: "Holdfast-Time is missing or not a number of milliseconds" };
         }
-        if (Math.abs(Number(time) - now) > CLOCK_WINDOW_MS) {
-          return { refused: `Holdfast-Time is over ${CLOCK_WINDOW_MS} ms away from our clock` };
-        }
         if (!isSigned(secrets.keys, headers, requestHead(clusterId, exchange, time), body)) {
           return { refused: "Holdfast-Signature is missing or wrong" };
+        }
+        const offsetMs = Number(time) - now;
+        const isRefused = Math.abs(offsetMs) > CLOCK_WINDOW_MS;
+        options.onClock?.(from, offsetMs, isRefused);
+        if (isRefused) {
+          return { refused: `Holdfast-Time is over ${CLOCK_WINDOW_MS} ms away from our clock` };
         }
       }
       const refused = replays.take(from, nonce, now);
@@ -126,14 +123,10 @@ export function createPeerAuthenticator(options: PeerAuthenticatorOptions): Peer
     sealReply(exchange, status, body) {
       const key = secrets.keys[0];
       const version = versionIn(exchange.nonce) > FIRST_WIRE ? speaks : FIRST_WIRE;
-      const headers: Record<string, string> = version === FIRST_WIRE
-        ? {}
-        : { [VERSION_HEADER]: String(version) };
-      if (key !== undefined) {
-        const head = replyHead(clusterId, exchange, status, version);
-        headers["holdfast-signature"] = sign(key, head, body);
-      }
-      return headers;
+      const said = version > FIRST_WIRE ? { [VERSION_HEADER]: String(version) } : {};
+      if (key === undefined) return said;
+      const head = replyHead(clusterId, exchange, status, version);
+      return { ...said, "holdfast-signature": sign(key, head, body) };
     },
 
     isReplyAuthentic(exchange, status, headers, body) {
@@ -146,6 +139,27 @@ export function createPeerAuthenticator(options: PeerAuthenticatorOptions): Peer
       return true;
     },
   };
+}
+
+/** Who asks whom, as the headers say, where this node of this cluster is asked. */
+function addressed(
+  headers: HeaderReader,
+  path: string,
+  { self, clusterId }: Pick<PeerAuthenticatorOptions, "self" | "clusterId">,
+): PeerExchange | { readonly refused: string } {
+  if (headers.get("holdfast-cluster") !== clusterId) {
+    return { refused: "Holdfast-Cluster is missing or names another cluster" };
+  }
+  if (headers.get("holdfast-to") !== self) {
+    return { refused: `Holdfast-To is missing or names another node than ${self}` };
+  }
+  const from = headers.get("holdfast-from");
+  if (from === null || !/^[A-Za-z0-9._-]{1,64}$/.test(from)) {
+    return { refused: "Holdfast-From is missing or not a node id" };
+  }
+  const nonce = headers.get("holdfast-nonce");
+  if (nonce === null) return { refused: "Holdfast-Nonce is missing" };
+  return { from, to: self, path, nonce };
 }
 
 /** No field can hold a newline: header values don't, and the rest is ours. */
@@ -165,6 +179,11 @@ function replyHead(
   return version === FIRST_WIRE
     ? `holdfast-reply-1\n${head}`
     : `holdfast-reply-2\n${head}${version}\n`;
+}
+
+function drawSession(speaks: number): string {
+  const drawn = randomBytes(16).toString("base64url");
+  return speaks === FIRST_WIRE ? drawn : `${drawn}-v${speaks}`;
 }
 
 /** What the sender of a request speaks. */

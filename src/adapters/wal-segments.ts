@@ -18,6 +18,10 @@ import {
 import { type Segment, segmentName } from "./wal-recovery.ts";
 
 const ZEROS_BYTES = 1024 * 1024;
+/** What a spare takes and leaves free, as a multiple of itself: a file system has needs of its own. */
+const SPARE_ROOM_FACTOR = 17 / 16;
+/** Frames are written so often, where there is no room for a spare, before that is looked at again. */
+const LOOKS_SKIPPED = 64;
 const TEMPORARY_NAME = /^wal-\d+\.tmp$/;
 
 /** What was written and synced so far, zeros that were laid out included. */
@@ -59,6 +63,8 @@ export class WalSegments {
   /** The tail of the queue of background work. */
   #background: Promise<void> = Promise.resolve();
   #preparing = false;
+  /** Where the disk had no room for a spare: how often it isn't looked at again. */
+  #looksSkipped = 0;
 
   constructor(options: WalSegmentsOptions) {
     this.#fs = options.fs;
@@ -102,12 +108,18 @@ export class WalSegments {
     for (const segment of this.#older) segment.lastIndex = Math.min(segment.lastIndex, index);
   }
 
-  /** Makes the next segment's file ready, unless there is one. */
+  /**
+   * Makes the next segment's file ready, unless there is one. Where the disk has no room for it that waits: there may be
+   * some before the current segment is full, and till then a full disk is no reason to end.
+   */
   async prepareSpare(): Promise<void> {
-    if (this.#spare !== null || this.#preparing) return;
+    if (this.#spare !== null || this.#preparing || this.#looksSkipped-- > 0) return;
+    this.#looksSkipped = 0;
     this.#preparing = true;
     await this.#inBackground(async () => {
-      this.#spare ??= await this.#create(this.#segmentBytes);
+      if (this.#spare !== null) return;
+      if (await this.#hasRoom()) await this.#layOutSpare();
+      else this.#looksSkipped = LOOKS_SKIPPED;
     }).finally(() => {
       this.#preparing = false;
     });
@@ -146,11 +158,21 @@ export class WalSegments {
 
   async #takeSpare(bytes: number): Promise<Spare> {
     if (bytes > this.#segmentBytes) return await this.#create(bytes);
-    if (this.#spare === null) await this.prepareSpare();
-    if (this.#spare === null) await this.#background;
+    // Behind what is being done in the background, which may be this.
+    if (this.#spare === null) await this.#inBackground(() => this.#layOutSpare());
     const spare = this.#spare ?? await this.#create(this.#segmentBytes);
     this.#spare = null;
     return spare;
+  }
+
+  async #layOutSpare(): Promise<void> {
+    this.#spare ??= await this.#create(this.#segmentBytes);
+  }
+
+  async #hasRoom(): Promise<boolean> {
+    // Where the system doesn't say, writing tells.
+    const free = await this.#fs.space(this.#directory).catch(() => Infinity);
+    return free >= SPARE_ROOM_FACTOR * this.#segmentBytes;
   }
 
   async #create(bytes: number): Promise<Spare> {

@@ -10,7 +10,7 @@ const root = new URL("../../", import.meta.url);
 /** Of the sources, or of what is published. */
 const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
 
-const permissions = ["--allow-net", "--allow-read", "--allow-write", "--allow-env"];
+const permissions = ["--allow-net", "--allow-read", "--allow-write", "--allow-env", "--allow-sys"];
 
 const advice: Readonly<Record<RuntimeName, string>> = {
   bun: "npm ci installs it here; else see https://bun.com/docs/installation",

@@ -38,6 +38,8 @@ const MIB = 1024 * KIB;
 
 /** The largest `--max-value-bytes`: a value travels and rests in one record. */
 export const VALUE_BYTES_LIMIT: number = 8 * MIB;
+/** The least `--disk-reserve`: the log's next segment, 16 MiB, has to fit into half of it. */
+export const DISK_RESERVE_MIN: number = 40 * MIB;
 
 /** What each option's text means once it is read; the table's names are the flags' in camelCase. */
 export interface OptionValues extends SecurityValues {
@@ -59,8 +61,12 @@ export interface OptionValues extends SecurityValues {
   readonly snapshotEntries: number;
   readonly snapshotBytes: number;
   readonly trailingEntries: number;
+  readonly diskReserve: number;
   readonly historyRevisions: number;
   readonly historyBytes: number;
+  readonly backupDir: string | null;
+  readonly backupInterval: number;
+  readonly backupKeep: number;
   readonly maxValueBytes: number;
   readonly requestTimeout: number;
   readonly logLevel: LogLevel;
@@ -193,6 +199,16 @@ export const nodeOptions: { readonly [Name in OptionName]: Option<OptionValues[N
     default: "1000",
     schema: countSchema(0, 1_000_000),
   },
+  diskReserve: {
+    takes: `0, or a size of at least ${DISK_RESERVE_MIN / MIB}MiB, such as 64MiB`,
+    help:
+      "what has to be free on the disk beside room for the next snapshot; where it isn't, the node is read-only; 0 doesn't look",
+    default: "64MiB",
+    schema: v.pipe(
+      sizeSchema(0, Number.MAX_SAFE_INTEGER),
+      v.check((bytes) => bytes === 0 || bytes >= DISK_RESERVE_MIN),
+    ),
+  },
   historyRevisions: {
     takes: "a number of at least 1",
     help: "how many changes are kept, for watchers that resume and reads of the past",
@@ -204,6 +220,25 @@ export const nodeOptions: { readonly [Name in OptionName]: Option<OptionValues[N
     help: "what the changes that are kept may come to; both are the leader's to say",
     default: "16MiB",
     schema: sizeSchema(0, 1024 * MIB),
+  },
+  backupDir: {
+    takes: "a directory",
+    help: "while it leads, this node writes backups into it (default none)",
+    default: null,
+    schema: v.nullable(pathSchema),
+  },
+  backupInterval: {
+    takes: "a duration from 1s to 365d, such as 1h",
+    help: "from one backup in --backup-dir to the next",
+    default: "1h",
+    unit: "ms",
+    schema: durationSchema(1000, 365 * 86_400_000),
+  },
+  backupKeep: {
+    takes: "a number from 1 to 100000",
+    help: "how many of the cluster's newest backups stay in --backup-dir",
+    default: "24",
+    schema: countSchema(1, 100_000),
   },
   maxValueBytes: {
     takes: `a size from 1 to ${VALUE_BYTES_LIMIT / MIB}MiB, such as 1MiB or 4096`,

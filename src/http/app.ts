@@ -7,7 +7,7 @@
 import { Hono } from "hono";
 import { accessVersion } from "../kv/access/grant.ts";
 import type { KvMachine } from "../kv/machine.ts";
-import type { Credentials, Logger } from "../ports.ts";
+import type { Credentials, Logger, Tracer } from "../ports.ts";
 import { getLive, getLog, getMetrics, getReady, getStatus, putLeader } from "./cluster-routes.ts";
 import {
   deleteRole,
@@ -68,6 +68,8 @@ export interface AppOptions {
   readonly log: Logger;
   /** Called with a broken invariant that a request met; the node has to stop. */
   readonly onDefect: (error: Error) => void;
+  /** Null, or missing, where nobody collects traces. */
+  readonly tracer?: Tracer | null;
   /** Asked about a newcomer before it is taken in. @throws {ChangeRefused} where it can't be. */
   readonly checkNewcomer?: (
     newcomer: { readonly id: string; readonly url: string },
@@ -97,6 +99,50 @@ export interface AppOptions {
  * ```
  */
 export function createApp(options: AppOptions): Hono<{ Bindings: Bindings }> {
+  const host = hostOf(options);
+  const app = new Hono<{ Bindings: Bindings }>({
+    getPath: (request, context) => routeOf(pathOf(targetOf(request.url, context?.env))),
+  });
+  const route = (path: string, lane: Lane, methods: Methods) =>
+    app.all(spelled(path), serve(host, { path, lane, methods }));
+
+  if (options.routes !== "cluster") {
+    route("/v1/kv/{key}", "bounded", { GET: getKey, PUT: putKey, DELETE: deleteKey });
+    route("/v1/kv", "bounded", { GET: listKeys, DELETE: deleteKeys });
+    route("/v1/txn", "bounded", { POST: postTransaction });
+    route("/v1/batch", "bounded", { POST: postBatch });
+    route("/v1/leases", "bounded", { GET: listLeases, POST: postLease });
+    route("/v1/leases/{id}", "bounded", { GET: getLease, DELETE: deleteLease });
+    route("/v1/leases/{id}/keepalive", "bounded", { POST: postKeepAlive });
+    // What counts as open is its answer's beginning, not its stream.
+    route("/v1/watch", "bounded", { GET: watchKeys });
+    route("/v1/access/self", "bounded", { GET: getSelf });
+    route("/v1/access/tokens", "bounded", { GET: listTokens, POST: postToken });
+    route("/v1/access/tokens/{id}", "bounded", { DELETE: deleteToken });
+    route("/v1/access/roles", "bounded", { GET: listRoles });
+    route("/v1/access/roles/{name}", "bounded", { PUT: putRole, DELETE: deleteRole });
+    route("/v1/backup", "bounded", { GET: getBackup });
+    route("/v1/restore", "bounded", { POST: postRestore });
+  }
+  route("/v1/log", "bounded", { GET: getLog });
+  route("/v1/leader", "bounded", { PUT: putLeader });
+  route("/v1/members", "bounded", { GET: getMembers, POST: postMember, PUT: putMembers });
+  route("/v1/members/{id}", "bounded", { DELETE: deleteMember });
+  route("/openapi.json", "bounded", { GET: getOpenApi });
+  route("/v1/status", "always", { GET: getStatus });
+  route("/livez", "always", { GET: getLive });
+  route("/readyz", "always", { GET: getReady });
+  route("/metrics", "always", { GET: getMetrics });
+  if (options.peerRoutes !== undefined) app.route("/", options.peerRoutes);
+  app.notFound((c) => {
+    const exchange = exchangeOf(host, c);
+    return exchange.refuse(new Refusal("no_such_route", "there is nothing at this path"));
+  });
+  app.onError((error, c) => exchangeOf(host, c).refuse(error));
+  return app;
+}
+
+function hostOf(options: AppOptions): Host {
   const { replica, machine, metrics } = options;
   const credentials = options.access?.credentials ?? null;
   const limits = { ...defaultHttpLimits, ...options.limits };
@@ -138,44 +184,5 @@ export function createApp(options: AppOptions): Hono<{ Bindings: Bindings }> {
     arrivingBytes: 0,
     backups: 0,
   };
-  const app = new Hono<{ Bindings: Bindings }>({
-    getPath: (request, context) => routeOf(pathOf(targetOf(request.url, context?.env))),
-  });
-  const route = (path: string, lane: Lane, methods: Methods) =>
-    app.all(spelled(path), serve(host, { path, lane, methods }));
-
-  if (options.routes !== "cluster") {
-    route("/v1/kv/{key}", "bounded", { GET: getKey, PUT: putKey, DELETE: deleteKey });
-    route("/v1/kv", "bounded", { GET: listKeys, DELETE: deleteKeys });
-    route("/v1/txn", "bounded", { POST: postTransaction });
-    route("/v1/batch", "bounded", { POST: postBatch });
-    route("/v1/leases", "bounded", { GET: listLeases, POST: postLease });
-    route("/v1/leases/{id}", "bounded", { GET: getLease, DELETE: deleteLease });
-    route("/v1/leases/{id}/keepalive", "bounded", { POST: postKeepAlive });
-    // What counts as open is its answer's beginning, not its stream.
-    route("/v1/watch", "bounded", { GET: watchKeys });
-    route("/v1/access/self", "bounded", { GET: getSelf });
-    route("/v1/access/tokens", "bounded", { GET: listTokens, POST: postToken });
-    route("/v1/access/tokens/{id}", "bounded", { DELETE: deleteToken });
-    route("/v1/access/roles", "bounded", { GET: listRoles });
-    route("/v1/access/roles/{name}", "bounded", { PUT: putRole, DELETE: deleteRole });
-    route("/v1/backup", "bounded", { GET: getBackup });
-    route("/v1/restore", "bounded", { POST: postRestore });
-  }
-  route("/v1/log", "bounded", { GET: getLog });
-  route("/v1/leader", "bounded", { PUT: putLeader });
-  route("/v1/members", "bounded", { GET: getMembers, POST: postMember, PUT: putMembers });
-  route("/v1/members/{id}", "bounded", { DELETE: deleteMember });
-  route("/openapi.json", "bounded", { GET: getOpenApi });
-  route("/v1/status", "always", { GET: getStatus });
-  route("/livez", "always", { GET: getLive });
-  route("/readyz", "always", { GET: getReady });
-  route("/metrics", "always", { GET: getMetrics });
-  if (options.peerRoutes !== undefined) app.route("/", options.peerRoutes);
-  app.notFound((c) => {
-    const exchange = exchangeOf(host, c);
-    return exchange.refuse(new Refusal("no_such_route", "there is nothing at this path"));
-  });
-  app.onError((error, c) => exchangeOf(host, c).refuse(error));
-  return app;
+  return host;
 }

@@ -1,5 +1,5 @@
 /** Status, health, metrics, the log, and who leads. */
-import type { HealthCheck } from "../replica.ts";
+import type { HealthCheck, ReplicaStatus } from "../replica.ts";
 import { readDocument } from "./body.ts";
 import type { Exchange, LogEntry } from "./exchange.ts";
 import { pageItemsDefault, pageItemsMax } from "./limits.ts";
@@ -8,7 +8,7 @@ import { commandShown } from "./log-shown.ts";
 import { badRequest, Refusal } from "./problem.ts";
 import { Query } from "./target.ts";
 import { textOf } from "./text.ts";
-import { type LeaderAnswer, LeaderRequest, type StatusAnswer } from "./wire.ts";
+import { type DiskAnswer, type LeaderAnswer, LeaderRequest, type StatusAnswer } from "./wire.ts";
 
 /** `GET /v1/status`: the cluster as this node sees it. */
 export function getStatus(exchange: Exchange): Response {
@@ -28,10 +28,17 @@ export function getStatus(exchange: Exchange): Response {
     revision: machine.store.revision,
     runtime,
     version,
+    disk: diskShown(status.room),
     clusterVersion: machine.version,
     ...membersShown(exchange.host),
   };
   return exchange.document(200, answer);
+}
+
+function diskShown(room: ReplicaStatus["room"]): DiskAnswer | null {
+  if (room === null) return null;
+  const { level, freeBytes: free, wantedBytes: wanted } = room;
+  return { free, wanted, readOnly: level !== "enough" };
 }
 
 /** `GET /livez`: the event loop and the disk answer. */

@@ -5,8 +5,7 @@ import type { KvMachine } from "../kv/machine.ts";
 import type { KvResult } from "../kv/result.ts";
 
 import type { Applied, HealthCheck, ReplicaStatus } from "../replica.ts";
-import type { Logger, MemberRequest, MembersView } from "../ports.ts";
-import type { Credentials } from "../ports.ts";
+import type { Credentials, Logger, MemberRequest, MembersView, Span, Tracer } from "../ports.ts";
 import type { Right } from "./access/rights.ts";
 import { anybody, type Caller, type Gate } from "./access/gate.ts";
 import type { Need } from "../kv/access/principal.ts";
@@ -14,6 +13,7 @@ import type { Arrivals } from "./arrivals.ts";
 import type { HttpLimits } from "./limits.ts";
 import type { RequestMetrics } from "./metrics.ts";
 import { problemOf, refusalOf } from "./problem.ts";
+import { shownTarget } from "./target.ts";
 import { utf8Length } from "./text.ts";
 import type { WatchHub } from "./watch/hub.ts";
 import { cborType, jsonType, nodeHeader, problemType, revisionHeader, termHeader } from "./wire.ts";
@@ -23,7 +23,7 @@ export interface ReplicaView<Result = KvResult> {
   readonly id: string;
   readonly term: number;
   /** @throws {NotApplied} {OutcomeUnknown} */
-  propose(command: Uint8Array, timeoutMs: number): Promise<Applied<Result>>;
+  propose(command: Uint8Array, timeoutMs: number, span?: Span | null): Promise<Applied<Result>>;
   /** Resolves when the machine here may be read. @throws {NotApplied} */
   read(level: "linearizable" | "lease", timeoutMs: number): Promise<void>;
   /** Whole milliseconds; null before the first contact with a quorum. */
@@ -67,6 +67,8 @@ export interface Host {
   readonly log: Logger;
   /** Told of a broken invariant, which Hono would answer with 500 and run on: it has to stop the node. */
   readonly onDefect: (error: Error) => void;
+  /** Null, or missing, where nobody collects traces. */
+  readonly tracer?: Tracer | null;
   /** Asked about a newcomer before it is taken in. @throws {ChangeRefused} where it can't be. */
   readonly checkNewcomer?: (
     newcomer: { readonly id: string; readonly url: string },
@@ -119,13 +121,16 @@ export class Exchange {
   readonly request: Request;
   /** Path and query as they came; see `target.ts`. */
   readonly target: string;
+  /** Null where nobody follows it. */
+  readonly span: Span | null;
   /** Who asks: known once the gate has let it in. */
   caller: Caller = anybody;
   /** What is left of the time that an answer may take, in milliseconds. */
   timeoutMs: number;
 
-  constructor(host: Host, request: Request, target: string) {
+  constructor(host: Host, request: Request, target: string, span: Span | null = null) {
     this.host = host;
+    this.span = span;
     this.request = request;
     this.target = target;
     this.timeoutMs = host.limits.requestTimeoutMs;
@@ -206,11 +211,12 @@ export class Exchange {
   refuse(error: unknown): Response {
     const refusal = refusalOf(error);
     this.host.requests.refused(refusal.code);
+    this.span?.set("holdfast.refusal", refusal.code);
     const { method } = this.request;
     if (refusal.code === "internal") {
       const { log, onDefect } = this.host;
       const reason = error instanceof Error ? error.stack ?? error.message : String(error);
-      log("error", "a request met a defect", { method, target: this.target.slice(0, 256), reason });
+      log("error", "a request met a defect", { method, target: shownTarget(this.target), reason });
       if (error instanceof InvariantViolation) onDefect(error);
     }
     const { status, body, headers } = problemOf(refusal, method);

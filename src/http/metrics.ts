@@ -5,6 +5,7 @@
  */
 import type { PeerObserver, ReplicaObserver, WalObserver } from "../ports.ts";
 import { CredentialMetrics } from "./metrics/credentials.ts";
+import { BackupMetrics } from "./metrics/backup.ts";
 import { DiskMetrics, SnapshotMetrics } from "./metrics/disk.ts";
 import { Figures } from "./metrics/figures.ts";
 import { NetworkMetrics } from "./metrics/network.ts";
@@ -13,6 +14,7 @@ import { RequestMetrics } from "./metrics/requests.ts";
 import { type ProposalOutcome, type ReadOutcome, ServerMetrics } from "./metrics/server.ts";
 import type { MetricsSource } from "./metrics/source.ts";
 import { defineStore } from "./metrics/store.ts";
+import { WatchdogMetrics } from "./metrics/watchdog.ts";
 
 export type { NodeBuild } from "./metrics/process.ts";
 export type { RequestMetrics } from "./metrics/requests.ts";
@@ -24,8 +26,11 @@ const nobody: NodeBuild = { id: "", version: "", runtime: "" };
 export class Metrics implements ReplicaObserver, PeerObserver, WalObserver {
   /** Where whoever has more to tell defines it: once for each node. */
   readonly figures: Figures<MetricsSource> = new Figures();
+  readonly backups: BackupMetrics = new BackupMetrics(this.figures);
   readonly requests: RequestMetrics = new RequestMetrics(this.figures);
   readonly credentials: CredentialMetrics = new CredentialMetrics(this.figures);
+  /** Event loop, stalls, clocks, and room on the disk. */
+  readonly watchdog: WatchdogMetrics = new WatchdogMetrics(this.figures);
   readonly #server = new ServerMetrics(this.figures);
   readonly #network = new NetworkMetrics(this.figures);
   readonly #disk = new DiskMetrics(this.figures);

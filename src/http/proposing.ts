@@ -25,7 +25,8 @@ export async function propose(exchange: Exchange, command: Uint8Array): Promise<
   }
   const session = headers.get(idempotencyHeader);
   const payload = session === null ? command : keyed(session, headers, command);
-  const { result } = await replica.propose(withToken(exchange, payload), exchange.timeoutMs);
+  const tokened = withToken(exchange, payload);
+  const { result } = await replica.propose(tokened, exchange.timeoutMs, exchange.span);
   return result;
 }
 

@@ -42,7 +42,7 @@ import {
   type WireVersion,
 } from "../adapters/wire-version.ts";
 import { MalformedBytes, PeerUnreachable } from "../errors.ts";
-import type { PeerHandler, PeerObserver } from "../ports.ts";
+import type { PeerHandler, PeerObserver, Span, Tracer } from "../ports.ts";
 import { Arrivals } from "./arrivals.ts";
 import { readPeerBody } from "./peer-body.ts";
 import { problem } from "./problem.ts";
@@ -65,6 +65,7 @@ export interface RaftRoutesOptions {
   /** Headers of every refusal: whoever is refused may be no peer, and reads them as a client does. */
   readonly marks?: () => Readonly<Record<string, string>>;
   readonly observer?: PeerObserver;
+  readonly tracer?: Tracer | null;
 }
 
 /** Several times what the peers' own bounds let through. */
@@ -117,7 +118,10 @@ export function raftRoutes(options: RaftRoutesOptions): Hono {
         }
         // What it brings may be of that version: releases that don't know it are barred first.
         if (version > wire.needs) await wire.raise(version);
-        return await answer(c, type, exchange, body, options);
+        const span = spanOf(options, type, c.req.raw.headers, exchange);
+        const response = await answer(c, { type, exchange, body, span }, options);
+        span?.end(response.ok ? null : String(response.status));
+        return response;
       } finally {
         inflight[lane]--;
       }
@@ -168,12 +172,28 @@ function problemFrom(
   return problem(c, status, code, { detail, headers: marks?.() ?? {} });
 }
 
-/** Answers a request of a known sender. */
+/** A client's command goes on here with the trace that it came with, if any. */
+function spanOf(
+  { tracer }: RaftRoutesOptions,
+  type: PeerRequestType,
+  headers: Headers,
+  { from, to }: PeerExchange,
+): Span | null {
+  if (!tracer || type !== "forward" || !headers.has("traceparent")) return null;
+  return tracer.enter("propose", headers, { "holdfast.node": to, "holdfast.from": from });
+}
+
+/** A message of a known sender. */
+interface PeerMessage {
+  readonly type: PeerRequestType;
+  readonly exchange: PeerExchange;
+  readonly body: Uint8Array<ArrayBuffer>;
+  readonly span: Span | null;
+}
+
 async function answer(
   c: Context,
-  type: PeerRequestType,
-  exchange: PeerExchange,
-  body: Uint8Array<ArrayBuffer>,
+  { type, exchange, body, span }: PeerMessage,
   options: RaftRoutesOptions,
 ): Promise<Response> {
   const { authenticator, handler, limits } = options;
@@ -186,7 +206,7 @@ async function answer(
     }
     return response;
   };
-  let handle: (handler: PeerHandler) => Promise<Uint8Array<ArrayBuffer>>;
+  let handle: Handle;
   try {
     handle = decodeMessage(type, exchange, body, limits.wire);
   } catch (error) {
@@ -194,7 +214,7 @@ async function answer(
     throw error;
   }
   try {
-    const reply = await handle(handler);
+    const reply = await handle(handler, span);
     options.observer?.replySent(exchange.from, reply.length);
     return new Response(reply, {
       headers: {
@@ -211,16 +231,19 @@ async function answer(
   }
 }
 
+type Handle = (handler: PeerHandler, span: Span | null) => Promise<Uint8Array<ArrayBuffer>>;
+
 /** @throws {MalformedBytes} */
 function decodeMessage(
   type: PeerRequestType,
   exchange: PeerExchange,
   body: Uint8Array,
   limits: PeerWireLimits,
-): (handler: PeerHandler) => Promise<Uint8Array<ArrayBuffer>> {
+): Handle {
   if (type === "forward") {
     const { command, timeoutMs } = decodeForward(body, limits);
-    return async (handler) => encodeForwardReply(await handler.forwarded(command, timeoutMs));
+    return async (handler, span) =>
+      encodeForwardReply(await handler.forwarded(command, timeoutMs, span));
   }
   if (type === "manage") {
     const { request, timeoutMs } = decodeManage(body, limits);

@@ -91,7 +91,7 @@ export async function confirmRead(
   if (exchange.caller.type === "bearer") await exchange.may(needs);
   if (consistency !== "stale") {
     const level = host.leaseReads ? "lease" : consistency;
-    await host.replica.read(level, exchange.timeoutMs);
+    await confirm(exchange, level);
     // A right that was taken away before is not there on the state that is read now.
     if (host.gate.isClosed) exchange.check(needs());
     return none;
@@ -102,4 +102,19 @@ export async function confirmRead(
     throw new TooStale(`this node's state is ${known}`);
   }
   return stalenessMs === null ? none : { [stalenessHeader]: String(stalenessMs) };
+}
+
+/** Resolves once a leader's word is here that this node is not behind. @throws {NotApplied} */
+export async function confirm(
+  { host, span, timeoutMs }: Exchange,
+  level: "linearizable" | "lease",
+): Promise<void> {
+  const reading = span?.child("read") ?? null;
+  let error: string | null = "no_leader";
+  try {
+    await host.replica.read(level, timeoutMs);
+    error = null;
+  } finally {
+    reading?.end(error);
+  }
 }

@@ -1,6 +1,7 @@
 /** What all routes have in common: who is let in, how many at a time, and what is counted of them. */
 import type { Context } from "hono";
 import { invariant } from "../assert.ts";
+import type { Span } from "../ports.ts";
 import { type Right, rightTo } from "./access/rights.ts";
 import { Exchange, type Host } from "./exchange.ts";
 import { Refusal } from "./problem.ts";
@@ -26,9 +27,9 @@ interface Guarded {
   readonly right: Right;
 }
 
-export function exchangeOf(host: Host, c: AppContext): Exchange {
+export function exchangeOf(host: Host, c: AppContext, span: Span | null = null): Exchange {
   const request = c.req.raw;
-  return new Exchange(host, request, targetOf(request.url, c.env));
+  return new Exchange(host, request, targetOf(request.url, c.env), span);
 }
 
 /** @throws {InvariantViolation} for a route whose right nobody has told. */
@@ -72,13 +73,20 @@ export function serve(
   const figuresOf = host.requests.route(path);
   return async (c) => {
     const since = host.now();
-    const exchange = exchangeOf(host, c);
-    const { method } = exchange.request;
+    const { method } = c.req.raw;
     const found = handlers.get(method);
-    const response = await answer(exchange, found, c.env?.origin);
     // Anybody may make methods up.
-    const figures = figuresOf(found === undefined ? "other" : method);
-    figures.answered(response.status, (host.now() - since) / 1000);
+    const shown = found === undefined ? "other" : method;
+    const span = host.tracer?.enter(`${shown} ${path}`, c.req.raw.headers, {
+      "http.request.method": shown,
+      "http.route": path,
+      "holdfast.node": host.replica.id,
+    }) ?? null;
+    const response = await answer(exchangeOf(host, c, span), found, c.env?.origin);
+    const { status } = response;
+    figuresOf(shown).answered(status, (host.now() - since) / 1000);
+    span?.set("http.response.status_code", status);
+    span?.end(status < 500 ? null : String(status));
     return response;
   };
 }

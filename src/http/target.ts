@@ -38,6 +38,12 @@ export function pathOf(target: string): string {
   return query === -1 ? target : target.slice(0, query);
 }
 
+/** What may be told of a target where others read: no key, no id, no query. */
+export function shownTarget(target: string): string {
+  const segments = pathOf(target).split("/");
+  return segments.slice(0, 3).join("/") + (segments.length > 3 ? "/…" : "");
+}
+
 /**
  * The bytes that `text` spells, as a binary string.
  * @param where what `text` is, for the error.

@@ -16,6 +16,7 @@ import { batchAnswer, operationAnswers } from "./operation-answers.ts";
 import { batchItemsOf, checksOf, operationsOf } from "./operations.ts";
 import { tooLarge } from "./problem.ts";
 import { propose, refusalOfResult } from "./proposing.ts";
+import { confirm } from "./reading.ts";
 import {
   type BatchAnswer,
   BatchRequest,
@@ -77,10 +78,10 @@ async function execute(
 ): Promise<KvResult> {
   const { host } = exchange;
   if (operations.every(({ type }) => type === "get" || type === "list")) {
-    const { replica, machine, leaseReads, gate } = host;
+    const { machine, leaseReads, gate } = host;
     const needs = () => neededBy(command, none) ?? [];
     if (exchange.caller.type === "bearer") await exchange.may(needs);
-    await replica.read(leaseReads ? "lease" : "linearizable", exchange.timeoutMs);
+    await confirm(exchange, leaseReads ? "lease" : "linearizable");
     if (gate.isClosed) exchange.check(needs());
     // None of them asks for the time, or for leases.
     const around = { store: machine.store, time: 0, hasLease: () => false, resultBytesMax };

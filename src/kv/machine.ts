@@ -7,6 +7,7 @@ import { runWithRights } from "./access/run-as.ts";
 import { firstVersion, newestVersion } from "./cluster-version.ts";
 import { encodeCommand, stampCommand, timeOf } from "./command-codec.ts";
 import type { HistoryLimits, LeaseId } from "./command.ts";
+import { isFrugal } from "./frugal.ts";
 import type { Key } from "./key.ts";
 import type { Lease } from "./leases.ts";
 import { decodeResult, encodeResult } from "./result-codec.ts";
@@ -137,6 +138,10 @@ export class KvMachine {
     if (access.changes !== changes) tell(this.#accessWatchers);
     if (this.store.revision !== before) tell(this.#watchers);
     return result;
+  }
+
+  isFrugal(payload: Uint8Array): boolean {
+    return isFrugal(payload);
   }
 
   /** The state as it is now; takes no longer for more keys. */

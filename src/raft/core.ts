@@ -23,6 +23,7 @@ import type {
   NodeId,
   RequestId,
   Role,
+  RoomLevel,
   SnapshotMeta,
   Term,
 } from "./types.ts";
@@ -91,6 +92,9 @@ export class Core {
   electionTimeout: Millis = 0;
   /** A late timer was granted its grace already. */
   graced = false;
+  /** On the disk; and what leaders are told of it. */
+  room: RoomLevel = "enough";
+  toldRoom: RoomLevel = "enough";
 
   /** All entries up to here were handed out to be applied. */
   #handed: Index;

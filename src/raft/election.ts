@@ -157,6 +157,8 @@ function becomeLeader(core: Core, now: Millis): void {
     waitingReads: [],
     confirmingReads: [],
     transfer: null,
+    shortPeers: new Map(),
+    yieldsAgainAt: now,
   };
   core.setLeader(core.id);
   const draft = { index: firstIndex, term, kind: "empty", payload: NOTHING } as const;

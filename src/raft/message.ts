@@ -81,11 +81,15 @@ export interface Heartbeat extends Header {
   readonly leaderCommit: Index;
   readonly ageMs: Millis;
 }
-/** `round` as in the request; 0 where the sender leads no more. `priority` is the sender's, where that is not 0. */
+/**
+ * `round` as in the request; 0 where the sender leads no more. `priority` is the sender's, where that is not 0; `room`
+ * what its disk has left, where that is not enough.
+ */
 export interface HeartbeatReply extends Header {
   readonly type: "heartbeatReply";
   readonly round: number;
   readonly priority?: number | undefined;
+  readonly room?: "short" | "full" | undefined;
 }
 
 /** The leader's log no longer reaches back far enough: its snapshot has to be installed. The bytes travel beside. */

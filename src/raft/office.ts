@@ -50,6 +50,10 @@ export interface Leadership {
   waitingReads: PendingRead[];
   confirmingReads: { readonly round: number; readonly read: PendingRead }[];
   transfer: Transfer | null;
+  /** Those who said with their last answer to a heartbeat that their disk has not room enough. */
+  readonly shortPeers: Map<NodeId, "short" | "full">;
+  /** Until then a leader whose disk is almost full doesn't try again to give way. */
+  yieldsAgainAt: Millis;
 }
 
 /** A newcomer's rounds (thesis 4.2.1): each is what the log had grown by in the one before. */

@@ -22,7 +22,7 @@ export function onHeartbeatInterval(core: Core, office: Leadership, now: Millis)
     const keepsUp = progress.answering && progress.match >= office.lastIntervalCommit;
     progress.keptUpSince = keepsUp ? progress.keptUpSince ?? now : null;
     const isReady = progress.keptUpSince !== null && progress.keptUpSince <= since;
-    if (!isReady || progress.priority <= highest) continue;
+    if (!isReady || office.shortPeers.has(id) || progress.priority <= highest) continue;
     if (!core.configuration.voters.includes(id)) continue;
     best = id;
     highest = progress.priority;

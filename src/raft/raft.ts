@@ -9,6 +9,7 @@ import * as priority from "./priority.ts";
 import * as reads from "./read-index.ts";
 import * as replication from "./replication.ts";
 import { restore } from "./restart.ts";
+import * as room from "./room.ts";
 import * as snapshots from "./snapshot.ts";
 import type {
   Effects,
@@ -44,6 +45,7 @@ function onTimeout(core: Core, now: Millis): void {
   if (now < office.heartbeatDue) return;
   reads.onHeartbeatInterval(core, office, now);
   priority.onHeartbeatInterval(core, office, now);
+  room.onHeartbeatInterval(core, office, now);
 }
 
 function onPersisted(core: Core, seq: number, now: Millis): void {
@@ -90,6 +92,10 @@ function onEvent(core: Core, event: RaftEvent, now: Millis): void {
       return onUnreachable(core, event.peer, event.request);
     case "clockJumped":
       return reads.onClockJumped(core);
+    case "room":
+      core.room = event.level;
+      core.toldRoom = event.tells ? event.level : "enough";
+      return;
     default:
       unreachable(event);
   }
@@ -195,6 +201,11 @@ export class Raft {
 
   get role(): Role {
     return this.#core.role;
+  }
+
+  /** What keeps this leader from taking commands, for want of room on disks; null where nothing does, and elsewhere. */
+  get shortage(): room.Shortage | null {
+    return room.shortage(this.#core);
   }
 
   get commit(): Index {

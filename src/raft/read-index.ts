@@ -156,16 +156,20 @@ export function onHeartbeat(core: Core, message: Heartbeat, now: Millis): void {
   core.freshness.answers(message.term, message.round, now);
   const { priority = 0 } = core.options;
   const preference = priority > 0 ? { priority } : {};
+  const room = core.toldRoom === "enough" ? {} : { room: core.toldRoom };
   const { round } = message;
-  core.post({ type: "heartbeatReply", ...core.reply(message), round, ...preference });
+  core.post({ type: "heartbeatReply", ...core.reply(message), round, ...preference, ...room });
 }
 
 export function onHeartbeatReply(core: Core, message: HeartbeatReply, now: Millis): void {
-  const progress = core.leadership?.progress.get(message.from);
-  if (progress === undefined) return;
+  const office = core.leadership;
+  const progress = office?.progress.get(message.from);
+  if (office === null || progress === undefined) return;
   progress.answered(message.id, now);
   progress.round = Math.max(progress.round, message.round);
   progress.priority = message.priority ?? 0;
+  if (message.room === undefined) office.shortPeers.delete(message.from);
+  else office.shortPeers.set(message.from, message.room);
 }
 
 /** The leader's answer to a read of ours. What it knows to be committed is so here, once our log holds it. */

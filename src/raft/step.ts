@@ -12,6 +12,7 @@ import type {
   ReadLevel,
   RequestId,
   Role,
+  RoomLevel,
   SealEntry,
   SnapshotMeta,
   Term,
@@ -46,6 +47,8 @@ export type RaftEvent =
   | { readonly type: "snapshotted"; readonly meta: SnapshotMeta }
   /** A request to `peer` failed or timed out; its reply will not come. */
   | { readonly type: "unreachable"; readonly peer: NodeId; readonly request: RequestId }
+  /** How much room there is on the disk here, and whether leaders are told: see `room.ts`. */
+  | { readonly type: "room"; readonly level: RoomLevel; readonly tells: boolean }
   /** Wall and monotonic clocks disagree: the process was suspended or its clock set. Voids the lease. */
   | { readonly type: "clockJumped" };
 

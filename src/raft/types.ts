@@ -83,3 +83,6 @@ export type Role = "follower" | "preCandidate" | "candidate" | "leader" | "learn
 
 /** `linearizable` confirms by a heartbeat round, `lease` answers from a valid lease and falls back to a round. */
 export type ReadLevel = "linearizable" | "lease";
+
+/** Room on a node's disk: enough; short, so that it takes nothing that makes the state larger; full, and it takes nothing. */
+export type RoomLevel = "enough" | "short" | "full";

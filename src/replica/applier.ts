@@ -2,10 +2,13 @@
 import { decodeConfiguration } from "../raft/membership.ts";
 import type { Configuration, Entry, Index, SnapshotMeta } from "../raft/types.ts";
 import type { ReplicaParts } from "./parts.ts";
+import type { Room } from "./room.ts";
 import { inSlices, SnapshotReceiver } from "./snapshot-transfer.ts";
 
 /** Whom the applier tells what became of the log. */
 export interface ApplierListener<Result> {
+  /** All up to `index` is committed, and about to be applied. */
+  onCommitted(index: Index): void;
   onApplied(entry: Entry, result: Result | null): void;
   /** The state machine reflects the log up to `index`. */
   onAppliedUpTo(index: Index): void;
@@ -21,6 +24,8 @@ export interface ApplierListener<Result> {
 const logPerSnapshot = 4;
 /** A snapshot of at most so many bytes costs nothing to speak of, and waits for no log. */
 const smallSnapshotBytes = 64 * 1024;
+/** Where the disk is almost full, so much log since the last snapshot is worth the next: a segment goes with it. */
+const shortLogBytes = 16 * 1024 * 1024;
 /**
  * Replicas wait for up to this much more, each for a share drawn anew for each snapshot: or all of them would write
  * theirs at the same time, and no majority would be free of it.
@@ -40,11 +45,15 @@ export class Applier<Result> {
   #snapshotBytes = 0;
   #snapshotting: Promise<void> | null = null;
   #abandoned = false;
+  readonly #room: Room;
   /** How much more log than is due the next snapshot waits for, as a factor. */
   #patience: number;
 
-  private constructor(parts: ReplicaParts<Result>, snapshot: SnapshotMeta) {
+  private constructor(parts: ReplicaParts<Result>, snapshot: SnapshotMeta, room: Room) {
     this.#parts = parts;
+    this.#room = room;
+    // Whatever the log adds to the state.
+    room.expectSnapshot(() => this.#snapshotBytes + this.#bytesSinceSnapshot);
     this.receiver = new SnapshotReceiver(parts.snapshots, parts.log);
     this.#applied = snapshot;
     this.#configuration = snapshot.configuration;
@@ -55,8 +64,9 @@ export class Applier<Result> {
   static async open<Result>(
     parts: ReplicaParts<Result>,
     snapshot: SnapshotMeta,
+    room: Room,
   ): Promise<Applier<Result>> {
-    const applier = new Applier(parts, snapshot);
+    const applier = new Applier(parts, snapshot, room);
     if (snapshot.index > 0) await applier.#restoreMachine();
     return applier;
   }
@@ -73,6 +83,8 @@ export class Applier<Result> {
 
   apply(entries: readonly Entry[], listener: ApplierListener<Result> | null): void {
     const { machine, clock, observer } = this.#parts;
+    const last = entries.at(-1);
+    if (last !== undefined) listener?.onCommitted(last.index);
     const since = clock.now();
     for (const entry of entries) {
       const result = entry.kind === "command" ? machine.apply(entry) : null;
@@ -147,8 +159,10 @@ export class Applier<Result> {
     const { snapshotEntries, snapshotBytes } = this.#parts.options;
     const entries = this.index - snapshotIndex;
     const bytes = this.#bytesSinceSnapshot;
-    if (entries === 0 || (entries < snapshotEntries && bytes < snapshotBytes)) return false;
     const last = this.#snapshotBytes;
+    if (entries === 0 || !this.#room.fits(last + bytes)) return false;
+    if (this.#room.level !== "enough" && bytes >= shortLogBytes) return true;
+    if (entries < snapshotEntries && bytes < snapshotBytes) return false;
     return last <= smallSnapshotBytes ||
       bytes >= this.#patience * Math.min(logPerSnapshot * last, Math.max(snapshotBytes, last));
   }

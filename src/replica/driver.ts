@@ -14,16 +14,20 @@ import type { Configuration, Entry, Index, SnapshotMeta } from "../raft/types.ts
 import { Applier, type ApplierListener } from "./applier.ts";
 import { clockJumpMs, ClockWatch } from "./clock-watch.ts";
 import { DebtWatch } from "./debt.ts";
+import { DiskWatch } from "./disk-watch.ts";
 import { Inbox } from "./inbox.ts";
 import { Notices } from "./notices.ts";
 import type { ReplicaParts } from "./parts.ts";
-import { sendSnapshot } from "./snapshot-transfer.ts";
+import { Room } from "./room.ts";
+import { sendSnapshot, transferTimeouts } from "./snapshot-transfer.ts";
 
 /** Whom the driver tells what came of requests. */
 export interface DriverListener<Result> extends ApplierListener<Result> {
   onAnswer(answer: Answer): void;
   /** On their way into the log, from whichever leader. */
   onLogged(entries: readonly Entry[]): void;
+  /** They are on this disk. */
+  onDurable(entries: readonly Entry[]): void;
   /** Role, term or leader changed. */
   onOffice(): void;
   /** No further event comes. */
@@ -33,36 +37,39 @@ export interface DriverListener<Result> extends ApplierListener<Result> {
 /** Requests from peers that may await their reply at a time. */
 const inboxMax = 4096;
 
-/** How long after the first look an overdue write may still turn out to have ended, in milliseconds. */
-const overdueGraceMs = 1000;
-
 export class Driver<Result> {
   readonly raft: Raft;
   readonly halted: Promise<Error>;
+  /** On the disk. */
+  readonly room: Room;
   readonly #parts: ReplicaParts<Result>;
   readonly #inbox = new Inbox(inboxMax);
   readonly #applier: Applier<Result>;
   readonly #clocks: ClockWatch;
   readonly #notices: Notices;
   readonly #events: RaftEvent[] = [];
-  /** Writes that are not durable yet: when each was handed to the WAL, oldest first. */
-  readonly #writing: { readonly seq: number; readonly at: number }[] = [];
-
+  readonly #disk: DiskWatch;
   readonly #debt: DebtWatch;
   #listener: DriverListener<Result> | null = null;
   #state: "new" | "running" | "stopped" | "halted" = "new";
   #halt: (error: Error) => void = () => {};
   #draining = false;
   #timer: { readonly at: number; readonly cancel: () => void } | null = null;
-  #overdue: { readonly seq: number; readonly seenAt: number } | null = null;
   /** Non-null while a received snapshot is put in place: what goes to the disk behind it waits here, in order. */
   #held: (() => void)[] | null = null;
 
-  private constructor(parts: ReplicaParts<Result>, raft: Raft, applier: Applier<Result>) {
+  private constructor(
+    parts: ReplicaParts<Result>,
+    raft: Raft,
+    applier: Applier<Result>,
+    room: Room,
+  ) {
     this.#parts = parts;
     this.raft = raft;
     this.#applier = applier;
+    this.room = room;
     this.#clocks = new ClockWatch(parts.clock);
+    this.#disk = new DiskWatch(parts.clock, parts.options.diskStallMs);
     this.#debt = new DebtWatch(parts.debt ?? null, parts.log);
     this.halted = new Promise((resolve) => this.#halt = resolve);
     this.#notices = new Notices(parts);
@@ -73,13 +80,14 @@ export class Driver<Result> {
    * @throws {CorruptData} {InvariantViolation} where snapshot and log contradict each other.
    */
   static async open<Result>(parts: ReplicaParts<Result>): Promise<Driver<Result>> {
+    const room = new Room(parts);
     const { snapshots, options, recovered } = parts;
     const birth = { index: 0, term: 0, crc: 0, configuration: options.birth };
     const snapshot = snapshots.latest() ?? birth;
-    const applier = await Applier.open(parts, snapshot);
+    const applier = await Applier.open(parts, snapshot, room);
     const raftOptions = { ...options.raft, maxClockJumpMs: clockJumpMs };
     const raft = new Raft(raftOptions, { ...recovered, snapshot, owes: parts.debt?.owes ?? null });
-    return new Driver(parts, raft, applier);
+    return new Driver(parts, raft, applier, room);
   }
 
   /** Resolves when the log that was applied says that this replica is a member no more. */
@@ -103,8 +111,7 @@ export class Driver<Result> {
 
   /** Age of the oldest write that is not durable yet, in milliseconds. */
   get persistLagMs(): number {
-    const oldest = this.#writing[0];
-    return oldest === undefined ? 0 : this.#parts.clock.now() - oldest.at;
+    return this.#disk.lagMs;
   }
 
   /** Begins to take part. */
@@ -112,6 +119,7 @@ export class Driver<Result> {
     this.#listener = listener;
     this.#state = "running";
     this.step({ type: "applied", index: this.#applier.index });
+    this.room.start(this);
   }
 
   /** Ends at once; resolves when the disk has what was handed to it. */
@@ -221,31 +229,25 @@ export class Driver<Result> {
       return transport.request(message, options.peerTimeoutMs);
     }
     const wanted = () => this.#state === "running" && this.raft.leader === options.raft.id;
-    const timeouts = {
-      chunkMs: 4 * options.peerTimeoutMs,
-      againMs: 4 * options.peerTimeoutMs,
-      installMs: 60 * options.peerTimeoutMs,
-    };
     const parts = { store: snapshots, transport, clock, observer };
-    return sendSnapshot(parts, message, wanted, timeouts);
+    return sendSnapshot(parts, message, wanted, transferTimeouts(options.peerTimeoutMs));
   }
 
   #persist(persist: Persist, restore: SnapshotMeta | null): void {
     const { clock, observer } = this.#parts;
     if (persist.entries.length > 0) this.#listener?.onLogged(persist.entries);
     const at = clock.now();
-    this.#writing.push({ seq: persist.seq, at });
+    this.#disk.begun(persist.seq, at);
     if (restore !== null) {
       this.#inOrder(() => this.#restore(restore)).catch((error: unknown) => this.#haltWith(error));
     }
     this.#inOrder(() => this.#parts.wal.append(persist)).then(
       () => {
-        while (this.#writing[0] !== undefined && this.#writing[0].seq <= persist.seq) {
-          this.#writing.shift();
-        }
+        this.#disk.ended(persist.seq);
         if (this.#state !== "running") return;
         const bytes = persist.entries.reduce((sum, { record }) => sum + record.length, 0);
         observer.persisted((clock.now() - at) / 1000, bytes);
+        this.#listener?.onDurable(persist.entries);
         for (const message of persist.sendAfter) this.#send(message);
         this.step({ type: "persisted", seq: persist.seq });
       },
@@ -274,6 +276,11 @@ export class Driver<Result> {
     this.#applier.apply(entries, this.#listener);
     this.#notices.applied(this.#applier.configuration);
     this.#events.push({ type: "applied", index: this.#applier.index });
+    this.snapshotIfDue();
+  }
+
+  /** Takes a snapshot where one is due: what was applied, or that the disk is almost full, may have made it so. */
+  snapshotIfDue(): void {
     const onTaken = (meta: SnapshotMeta): void => this.step({ type: "snapshotted", meta });
     this.#applier.snapshotWhileDue(() => this.raft.snapshotIndex, onTaken).catch(
       (error: unknown) => this.#haltWith(error),
@@ -285,9 +292,9 @@ export class Driver<Result> {
     return meta.index <= this.raft.commit || this.#applier.receiver.holds(meta);
   }
 
-  /** One timer, moved only when the core wants to be called earlier; one that fires early is set again. */
+  /** One timer, moved only when somebody wants to be called earlier; one that fires early is set again. */
   #armTimer(): void {
-    const at = this.raft.deadline();
+    const at = Math.min(this.raft.deadline(), this.#disk.deadline());
     if (this.#timer !== null && this.#timer.at <= at) return;
     this.#timer?.cancel();
     this.#timer = null;
@@ -299,25 +306,13 @@ export class Driver<Result> {
   #onTimer(): void {
     this.#timer = null;
     if (this.#state !== "running") return;
-    if (this.#diskStalled()) {
+    if (this.#disk.isOverdue()) {
       const { diskStallMs } = this.#parts.options;
       this.#haltWith(new DiskFailure(`a write to disk has not ended after ${diskStallMs} ms`));
       return;
     }
     if (this.raft.deadline() <= this.#parts.clock.now()) this.step({ type: "timeout" });
     else this.#armTimer();
-  }
-
-  /** A process that was stopped looks here before it hears that its write ended long ago: it looks twice. */
-  #diskStalled(): boolean {
-    const now = this.#parts.clock.now();
-    const oldest = this.#writing[0];
-    if (oldest === undefined || now - oldest.at <= this.#parts.options.diskStallMs) {
-      this.#overdue = null;
-      return false;
-    }
-    if (this.#overdue?.seq !== oldest.seq) this.#overdue = { seq: oldest.seq, seenAt: now };
-    return now - this.#overdue.seenAt > overdueGraceMs;
   }
 
   /** How old the state machine's state is at most, in milliseconds; null where that is not known. */
@@ -341,6 +336,7 @@ export class Driver<Result> {
   #end(): void {
     this.#timer?.cancel();
     this.#timer = null;
+    this.room.stop();
     this.#events.length = 0;
     this.#inbox.abandon();
     this.#listener?.onEnd();

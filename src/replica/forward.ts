@@ -1,6 +1,6 @@
 /** A write's one hop: from the node that was asked to the leader, and the answer on its way back. */
 import { NotApplied, OutcomeUnknown, PeerUnreachable } from "../errors.ts";
-import type { ForwardReply, StateMachine } from "../ports.ts";
+import type { ForwardReply, Span, StateMachine } from "../ports.ts";
 import type { NodeId } from "../raft/types.ts";
 import type { ReplicaParts } from "./parts.ts";
 import type { Applied } from "./proposals.ts";
@@ -13,10 +13,13 @@ export async function forwardCommand<Result>(
   { transport, clock, machine }: ReplicaParts<Result>,
   leader: NodeId,
   command: Uint8Array,
-  deadline: number,
+  { deadline, span }: { readonly deadline: number; readonly span: Span | null },
 ): Promise<Applied<Result> | null> {
+  const hop = span?.child("forward", "client") ?? null;
+  hop?.set("holdfast.leader", leader);
   try {
-    const reply = await transport.forward(leader, command, deadline - clock.now());
+    const reply = await transport.forward(leader, command, deadline - clock.now(), hop);
+    hop?.end(reply.type === "applied" ? null : reply.type);
     if (reply.type === "applied") {
       const result = machine.decodeResult(reply.result);
       return { index: reply.index, term: reply.term, result };
@@ -25,9 +28,15 @@ export async function forwardCommand<Result>(
       throw new OutcomeUnknown("the leader did not learn the write's fate in time");
     }
     if (reply.reason === "no_leader") return null;
-    throw new NotApplied(reply.reason, "the leader refused the write");
+    throw new NotApplied(
+      reply.reason,
+      reply.reason === "overloaded"
+        ? `the leader ${leader} has too much to commit`
+        : `the leader ${leader} takes no writes now: its disk is almost full, or it is stopping; its log says which`,
+    );
   } catch (error) {
     if (!(error instanceof PeerUnreachable)) throw error;
+    hop?.end("unreachable");
     if (!error.maybeReceived) return null;
     throw new OutcomeUnknown(
       `the leader ${leader} was given the write and did not answer: ${error.message}`,

@@ -1,6 +1,7 @@
 /** What a replica stands on, and how it behaves. */
 import type {
   Clock,
+  DiskSpace,
   LogDebt,
   Logger,
   RecoveredLog,
@@ -36,6 +37,8 @@ export interface ReplicaParts<Result> {
   readonly snapshots: SnapshotStore;
   /** What the log held once and lost, to be settled when it is there again; null or missing where nothing is. */
   readonly debt?: LogDebt | null;
+  /** Null or missing where nothing can be full, or nobody is to look. */
+  readonly space?: DiskSpace | null;
   readonly transport: Transport;
   readonly clock: Clock;
   readonly machine: StateMachine<Result>;

@@ -4,9 +4,10 @@
  * or nothing in time (unknown).
  */
 import { NotApplied, OutcomeUnknown } from "../errors.ts";
-import type { ReplicaObserver } from "../ports.ts";
+import type { ReplicaObserver, Span } from "../ports.ts";
 import type { Answer } from "../raft/step.ts";
 import type { Entry, Index, RequestId, Term } from "../raft/types.ts";
+import { Trail, Trails } from "./trail.ts";
 
 /** Where a command was applied, and what came of it. */
 export interface Applied<Result> {
@@ -29,9 +30,12 @@ interface Proposal<Result> {
   /** Where it was appended; 0 before that. */
   index: Index;
   term: Term;
+  /** Null where nobody follows it. */
+  readonly trail: Trail | null;
 }
 
 export class Proposals<Result> {
+  readonly trails: Trails = new Trails();
   readonly #observer: ReplicaObserver;
   #gathering: Proposal<Result>[] = [];
   readonly #submitted = new Map<RequestId, Proposal<Result>[]>();
@@ -52,9 +56,18 @@ export class Proposals<Result> {
   }
 
   /** Joins this turn's batch. @throws {NotLeader} {NotApplied} {OutcomeUnknown} */
-  gather(command: Uint8Array, startedAt: number, deadline: number): Promise<Applied<Result>> {
+  gather(
+    command: Uint8Array,
+    { now, deadline, span = null }: {
+      readonly now: number;
+      readonly deadline: number;
+      readonly span?: Span | null;
+    },
+  ): Promise<Applied<Result>> {
+    const trail = span === null ? null : new Trail(span);
     return new Promise((resolve, reject) => {
-      this.#gathering.push({ command, startedAt, deadline, resolve, reject, index: 0, term: 0 });
+      const fate = { resolve, reject, index: 0, term: 0, trail };
+      this.#gathering.push({ command, startedAt: now, deadline, ...fate });
     });
   }
 
@@ -77,6 +90,7 @@ export class Proposals<Result> {
         const before = this.#appended.get(proposal.index);
         if (before !== undefined) this.#displaced.push(before);
         this.#appended.set(proposal.index, proposal);
+        if (proposal.trail !== null) this.trails.appended(proposal.index, proposal.trail);
       } else if (answer.reason === "overloaded") {
         this.#refuse(
           proposal,
@@ -84,6 +98,7 @@ export class Proposals<Result> {
           now,
         );
       } else {
+        proposal.trail?.end("no_leader");
         proposal.reject(new NotLeader());
       }
     }
@@ -112,6 +127,7 @@ export class Proposals<Result> {
       return;
     }
     this.#observer.proposalEnded("ok", (now - proposal.startedAt) / 1000);
+    proposal.trail?.end(null);
     proposal.resolve({ index: entry.index, term: entry.term, result });
   }
 
@@ -162,11 +178,13 @@ export class Proposals<Result> {
 
   #refuse(proposal: Proposal<Result>, error: NotApplied, now: number): void {
     this.#observer.proposalEnded("not_applied", (now - proposal.startedAt) / 1000);
+    proposal.trail?.end(error.reason);
     proposal.reject(error);
   }
 
   #giveUp(proposal: Proposal<Result>, now: number): void {
     this.#observer.proposalEnded("unknown", (now - proposal.startedAt) / 1000);
+    proposal.trail?.end("outcome_unknown");
     proposal.reject(new OutcomeUnknown("proposed, and its fate was not learned in time"));
   }
 }

@@ -31,6 +31,11 @@ export interface TransferTimeouts {
   readonly installMs: number;
 }
 
+/** In proportion to how long any other message may take. */
+export function transferTimeouts(peerTimeoutMs: number): TransferTimeouts {
+  return { chunkMs: 4 * peerTimeoutMs, againMs: 4 * peerTimeoutMs, installMs: 60 * peerTimeoutMs };
+}
+
 /** What a transfer stands on. */
 export interface TransferParts {
   readonly store: Pick<SnapshotStore, "openFile">;

@@ -1,11 +1,14 @@
 /** What a replica says of itself. */
 import type { RaftStatus } from "../raft/step.ts";
+import type { RoomStatus } from "./room.ts";
 
 export interface ReplicaStatus extends RaftStatus {
   readonly clusterId: string;
   readonly pendingProposals: number;
   /** Age of the oldest write that is not durable yet. */
   readonly persistLagMs: number;
+  /** On the disk; null where nobody looks, or nobody has yet. */
+  readonly room: RoomStatus | null;
 }
 
 /** One thing that has to hold for a node to be live or ready. */
@@ -29,11 +32,12 @@ export interface Vitals {
   readonly stalenessMs: number | null;
   /** What disk and state may lag behind. */
   readonly patienceMs: number;
+  readonly room: RoomStatus | null;
 }
 
 /** See {@link Health}. */
 export function healthOf(vitals: Vitals): Health {
-  const { state, leader, persistLagMs, stalenessMs, patienceMs } = vitals;
+  const { state, leader, persistLagMs, stalenessMs, patienceMs, room } = vitals;
   const live = [
     { name: "running", ok: state === "running", detail: state },
     {
@@ -44,6 +48,8 @@ export function healthOf(vitals: Vitals): Health {
   ];
   const ready = [
     ...live,
+    // One that is read-only goes on serving reads.
+    ...(room === null ? [] : [{ name: "room", ok: room.level !== "full", detail: roomText(room) }]),
     { name: "leader", ok: leader !== null, detail: leader ?? "none known" },
     {
       name: "caughtUp",
@@ -52,4 +58,9 @@ export function healthOf(vitals: Vitals): Health {
     },
   ];
   return { live, ready };
+}
+
+function roomText({ level, freeBytes, wantedBytes }: RoomStatus): string {
+  const numbers = `${freeBytes} bytes are free, ${wantedBytes} are wanted`;
+  return level === "enough" ? numbers : `read-only, the disk is almost full: ${numbers}`;
 }

@@ -54,6 +54,10 @@ for (const { name, create } of implementations) {
       await assert.rejects(fs.remove(path("a")), code("ENOENT"));
     });
 
+    it("says how much room there is", async () => {
+      assert.ok(await fs.space(directory) > 0);
+    });
+
     it("writes buffers one behind the other and reads them back", async () => {
       const file = await fs.open(path("b"), "create");
       await file.writev([bytes("one"), bytes(""), bytes("two")], 0);

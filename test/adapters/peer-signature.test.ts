@@ -28,6 +28,36 @@ function taken(result: PeerExchange | { readonly refused: string }): PeerExchang
   return result;
 }
 
+it("tells how far the clock of whoever signs is ahead of ours, and of nobody else's", () => {
+  const heard: string[] = [];
+  let away = 0;
+  const a = createPeerAuthenticator({
+    self: "a",
+    clusterId: "c1",
+    secrets: [NEW],
+    wallNow: () => now + away,
+  });
+  const b = createPeerAuthenticator({
+    self: "b",
+    clusterId: "c1",
+    secrets: [NEW],
+    wallNow: () => now,
+    onClock: (from, offsetMs, isRefused) => heard.push(`${from} ${offsetMs} ${isRefused}`),
+  });
+  const sent = (secret?: string) => {
+    const { headers } = a.sealRequest("b", path, body);
+    const forged = secret === undefined ? {} : { "holdfast-signature": secret };
+    return b.openRequest(new Headers({ ...headers, ...forged }), path, body);
+  };
+  taken(sent());
+  away = 1200;
+  taken(sent());
+  away = -3_600_000;
+  assert.match(refusal(sent()), /Holdfast-Time is over/);
+  assert.match(refusal(sent("A".repeat(43))), /Signature/);
+  assert.deepEqual(heard, ["a 0 false", "a 1200 false", "a -3600000 true"]);
+});
+
 for (const secrets of [[], [NEW]]) {
   describe(secrets.length === 0 ? "without a secret" : "with a secret", () => {
     const a = node("a", secrets);

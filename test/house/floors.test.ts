@@ -67,7 +67,11 @@ const floors: Readonly<Record<string, readonly string[]>> = {
 
 /** Where a floor opens one door only: from room to room, these files. */
 const doors: Readonly<Record<string, readonly string[]>> = {
-  "http→adapters": ["src/adapters/peer-wire.ts", "src/adapters/peer-hello.ts"],
+  "http→adapters": [
+    "src/adapters/peer-wire.ts",
+    "src/adapters/peer-hello.ts",
+    "src/adapters/wire-version.ts",
+  ],
   "client→http": ["src/http/wire.ts"],
 };
 

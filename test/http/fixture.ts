@@ -85,6 +85,7 @@ export class FakeReplica implements ReplicaView {
       progress: [{ id: "n2", match: 3, state: "replicate", lastReply: 900 }],
       pendingProposals: 2,
       persistLagMs: 5,
+      room: null,
       ...this.overrides,
     };
   }

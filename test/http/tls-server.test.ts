@@ -1,8 +1,9 @@
 /** What each runtime does with certificates, through its own server and its own way to peers. */
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { connect as connectPlainly } from "node:net";
+import { connect as connectPlainly, type Socket } from "node:net";
 import { after, before, describe, it } from "node:test";
+import { setTimeout as pause } from "node:timers/promises";
 import { connect, type TLSSocket } from "node:tls";
 import { tlsFetch } from "../../runtimes/client-fetch.ts";
 import type { TlsServer } from "../../runtimes/runtime.ts";
@@ -33,6 +34,13 @@ const shown = (of: Certificate, clientCa: string | null = null): ServerCredentia
   ...of,
   clientCa,
 });
+
+/** Resolves when a connection has ended, in order or not. */
+function endOf(socket: Socket): Promise<true> {
+  return new Promise((resolve) => {
+    socket.on("error", () => {}).resume().once("close", () => resolve(true));
+  });
+}
 
 /** A connection, and answers that it gets one after the other. */
 class Caller {
@@ -161,12 +169,37 @@ describe(`a server over TLS (${runtime.name})`, { timeout: 60_000 }, () => {
   it("does not leave plain HTTP, or silence, hanging", async () => {
     const quick = await serve(shown(first), { ...serverLimits, headersTimeoutMs: 200 });
     const plain = connectPlainly(quick, "127.0.0.1");
-    plain.on("error", () => {}).resume();
     plain.write("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
-    await once(plain, "close");
-    const silent = connectPlainly(quick, "127.0.0.1");
-    silent.on("error", () => {}).resume();
-    await once(silent, "close");
+    await endOf(plain);
+    await endOf(connectPlainly(quick, "127.0.0.1"));
+  });
+
+  it("gives the head of a request its time, and no more", async () => {
+    const quick = await serve(shown(first), { ...serverLimits, headersTimeoutMs: 500 });
+    const { socket } = await Caller.connect(quick);
+    const closed = endOf(socket);
+    socket.write("GET / HTTP/1.1\r\n");
+    for (let isClosed = false; !isClosed;) {
+      isClosed = await Promise.race([closed, pause(100).then(() => false)]);
+      if (!isClosed) socket.write("x: y\r\n");
+    }
+  });
+
+  it("ends a connection that is silent after an answer, and none that is not", async () => {
+    const brief = await serve(shown(first), { ...serverLimits, idleTimeoutMs: 1000 });
+    const busy = await Caller.connect(brief);
+    const silent = await Caller.connect(brief);
+    await silent.ask("/");
+    const gone = endOf(silent.socket);
+    for (let isGone = false; !isGone;) {
+      await busy.ask("/");
+      isGone = await Promise.race([gone, pause(100).then(() => false)]);
+    }
+    for (let n = 0; n < 10; n++) {
+      await pause(100);
+      await busy.ask("/");
+    }
+    busy.socket.destroy();
   });
 
   it("is trusted by peers only where its certificate leads to their roots", async () => {

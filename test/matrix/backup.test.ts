@@ -49,7 +49,7 @@ async function ok(answer: Promise<HttpAnswer>): Promise<HttpAnswer> {
 
 /** All that a cluster says of its store at a revision, but what time it is. */
 async function storeAt(cluster: Cluster, revision: number): Promise<readonly unknown[]> {
-  const [{ url = "" } = {}] = cluster.nodes;
+  const url = cluster.nodes[0]?.url ?? "";
   const items: unknown[] = [];
   let query = `revision=${revision}&limit=1000`;
   for (;;) {

@@ -1,4 +1,4 @@
-/** Clusters whose clients and peers speak TLS, with certificates and secrets that are replaced under load. */
+/** Clusters whose clients and peers all present certificates, which are replaced under load, and so are the secrets. */
 import assert from "node:assert/strict";
 import { mkdirSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -6,8 +6,10 @@ import { describe, it } from "node:test";
 import { connect } from "node:tls";
 import { createPeerAuthenticator } from "../../src/adapters/peer-signature.ts";
 import { encodeHello, HELLO_CLUSTER, HELLO_PATH } from "../../src/adapters/peer-hello.ts";
+import { newestVersion } from "../../src/kv/cluster-version.ts";
 import { Authority } from "../adapters/certificates.ts";
 import { Cluster, eventually, setups } from "./harness/cluster.ts";
+import type { ClientTls } from "./harness/http-client.ts";
 import { Load } from "./harness/load.ts";
 import { type NodeProcess, temporaryDirectory } from "./harness/node-process.ts";
 
@@ -44,7 +46,8 @@ class Files implements Disposable {
   get flags(): readonly string[] {
     return [
       ...["--tls-cert", this.at("cert.pem"), "--tls-key", this.at("key.pem")],
-      ...["--tls-ca", this.at("ca.pem"), "--secret-file", this.at("secrets")],
+      ...["--tls-ca", this.at("ca.pem"), "--tls-client-ca", this.at("ca.pem")],
+      ...["--secret-file", this.at("secrets")],
       // A machine that is slow for a while is nobody's failure here.
       ...["--election-timeout", "2s", "--request-timeout", "10s"],
     ];
@@ -56,10 +59,10 @@ class Files implements Disposable {
 }
 
 /** Whose certificate a node shows to a new connection. */
-function shownBy({ url }: NodeProcess, ca: string): Promise<string | undefined> {
+function shownBy({ url }: NodeProcess, tls: ClientTls): Promise<string | undefined> {
   return new Promise((resolve, reject) => {
     const { hostname, port } = new URL(url);
-    const socket = connect({ host: hostname, port: Number(port), ca }, () => {
+    const socket = connect({ host: hostname, port: Number(port), ...tls }, () => {
       resolve(String(socket.getPeerCertificate().subject.CN));
       socket.destroy();
     });
@@ -70,7 +73,8 @@ function shownBy({ url }: NodeProcess, ca: string): Promise<string | undefined> 
 /** What a node answers to a hello that is signed with this secret. */
 async function helloWith(cluster: Cluster, node: NodeProcess, secret: string): Promise<number> {
   const wallNow = () => Date.now();
-  const from = { self: "n9", clusterId: HELLO_CLUSTER, secrets: [secret], wallNow };
+  const speaks = newestVersion;
+  const from = { self: "n9", clusterId: HELLO_CLUSTER, secrets: [secret], wallNow, speaks };
   const hello = { from: "n9", to: node.id, incarnation: "life", peers: null };
   const body = encodeHello(hello);
   const { headers } = createPeerAuthenticator(from).sealRequest(node.id, HELLO_PATH, body);
@@ -110,8 +114,8 @@ for (const { name, runtimes } of setups) {
   describe(`a cluster over TLS (${name})`, { timeout: 120_000 }, () => {
     it("serves on, without a failed request, while certificates and secrets are replaced", async () => {
       using files = new Files();
-      const { ca } = files.authority;
-      await using cluster = await Cluster.start(runtimes, files.flags, { ca });
+      const tls = { ca: files.authority.ca, ...files.authority.issue("a client") };
+      await using cluster = await Cluster.start(runtimes, files.flags, tls);
       const { nodes } = cluster;
       assert.match(nodes[0]?.stdout ?? "", /listening on https:/);
       const failures = failuresOf(cluster);
@@ -131,12 +135,12 @@ for (const { name, runtimes } of setups) {
 
       files.certify("second");
       await eventually("all show the new certificate", async () => {
-        const shown = await Promise.all(nodes.map((node) => shownBy(node, ca)));
+        const shown = await Promise.all(nodes.map((node) => shownBy(node, tls)));
         return shown.every((one) => one === "second") ? true : undefined;
       });
       files.put("cert.pem", "broken");
       await lookedAt("tls", "failed");
-      assert.equal(await shownBy(cluster.node("n1"), ca), "second");
+      assert.equal(await shownBy(cluster.node("n1"), tls), "second");
 
       for (const secrets of [`${OLD}\n${NEW}`, `${NEW}\n${OLD}`, NEW]) {
         await note("secrets");

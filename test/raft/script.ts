@@ -320,6 +320,14 @@ const commands: Readonly<Record<string, Command>> = {
   resume: ({ cluster }, words) => {
     cluster.node(one(words, 0)).paused = false;
   },
+  /** `room n1 short`: its disk is almost full; `room n1 full`: it is; `room n1 enough`: it isn't. */
+  room: ({ cluster }, words) => {
+    const room = one(words, 1);
+    if (room !== "short" && room !== "full" && room !== "enough") {
+      throw new Error("room n1 enough|short|full");
+    }
+    cluster.step(one(words, 0), { type: "room", level: room, tells: true });
+  },
   clockJumped: ({ cluster }, words) => void cluster.step(one(words, 0), { type: "clockJumped" }),
   tick: ({ cluster }, words) => cluster.tick(toNumber(words[0])),
   /** Time passes, and no timer is looked at. */

@@ -9,7 +9,7 @@ import { encodeCommand } from "../../src/kv/command-codec.ts";
 import { keyFromBytes } from "../../src/kv/key.ts";
 import { KvMachine } from "../../src/kv/machine.ts";
 import type { KvResult } from "../../src/kv/result.ts";
-import type { ReplicaObserver, SnapshotStore, Wal } from "../../src/ports.ts";
+import type { DiskSpace, ReplicaObserver, SnapshotStore, Wal } from "../../src/ports.ts";
 import { Replica } from "../../src/replica.ts";
 
 export const silent: ReplicaObserver = {
@@ -67,6 +67,8 @@ export interface Settings {
   /** Wraps a node's log, to make it fail. */
   readonly wal?: (id: string, wal: Wal) => Wal;
   readonly observer?: ReplicaObserver;
+  /** How full a node's disk is. */
+  readonly space?: (id: string) => DiskSpace;
   /** Wraps a node's snapshots, to make them fail. */
   readonly snapshots?: (store: SnapshotStore) => SnapshotStore;
 }
@@ -171,6 +173,7 @@ export class TestCluster {
       wal: wrap === undefined ? wal : wrap(id, wal),
       recovered,
       snapshots: this.#settings.snapshots?.(disk.snapshots) ?? disk.snapshots,
+      space: this.#settings.space?.(id) ?? null,
       transport: this.network.transport(id),
       clock,
       machine: new KvMachine(),

@@ -14,7 +14,10 @@ function entry(index: number, term: number) {
 /** Two commands proposed in one batch, `accepted` of them appended from index 5 of term 3 on. */
 function proposed(accepted: number, reason: "notLeader" | "overloaded" | null) {
   const proposals = new Proposals<string>(silent);
-  const fates = [proposals.gather(command, 0, 100), proposals.gather(command, 0, 100)];
+  const fates = [
+    proposals.gather(command, { now: 0, deadline: 100 }),
+    proposals.gather(command, { now: 0, deadline: 100 }),
+  ];
   for (const fate of fates) fate.catch(() => undefined);
   assert.equal(proposals.submit(1)?.length, 2);
   proposals.onProposed({ type: "proposed", id: 1, firstIndex: 5, term: 3, accepted, reason }, 1);
@@ -62,7 +65,7 @@ describe("a proposal", () => {
 
   it("is unknown when the replica halts after appending it, not applied when before", async () => {
     const { proposals, fates } = proposed(2, null);
-    const late = proposals.gather(command, 3, 100);
+    const late = proposals.gather(command, { now: 3, deadline: 100 });
     proposals.abandon(4);
     await assert.rejects(fates[0] ?? Promise.resolve(), OutcomeUnknown);
     await assert.rejects(late, NotApplied);
@@ -72,7 +75,7 @@ describe("a proposal", () => {
     /** The first two as {@link proposed}, and a third at index 5 of term 4. */
     function displaced() {
       const { proposals, fates } = proposed(2, null);
-      const later = proposals.gather(command, 3, 200);
+      const later = proposals.gather(command, { now: 3, deadline: 200 });
       later.catch(() => undefined);
       proposals.submit(2);
       const answer = { type: "proposed", id: 2, firstIndex: 5, term: 4, accepted: 1 } as const;

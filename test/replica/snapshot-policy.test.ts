@@ -7,6 +7,7 @@ import { raftLimits } from "../../src/config.ts";
 import type { SnapshotStore, StateMachine } from "../../src/ports.ts";
 import type { ReplicaParts } from "../../src/replica/parts.ts";
 import { Applier } from "../../src/replica/applier.ts";
+import { Room } from "../../src/replica/room.ts";
 import { inSlices } from "../../src/replica/snapshot-transfer.ts";
 
 const KIB = 1024;
@@ -97,7 +98,7 @@ async function snapshotsTaken(
 ): Promise<number[]> {
   const parts = partsOf(setting, snapshots);
   const birth = { index: 0, term: 0, crc: 0, configuration: parts.options.birth };
-  const applier = await Applier.open(parts, snapshots.latest() ?? birth);
+  const applier = await Applier.open(parts, snapshots.latest() ?? birth, new Room(parts));
   const payload = new Uint8Array(KIB - 25);
   const taken: number[] = [];
   const begin = applier.index;
@@ -151,7 +152,7 @@ it("a snapshot follows another where enough came meanwhile, even if nothing more
   const snapshots = openMemorySnapshots();
   const parts = partsOf({ stateBytes: KIB }, snapshots);
   const birth = { index: 0, term: 0, crc: 0, configuration: parts.options.birth };
-  const applier = await Applier.open(parts, birth);
+  const applier = await Applier.open(parts, birth, new Room(parts));
   const payload = new Uint8Array(0);
   const apply = (from: number, to: number): void => {
     for (let index = from; index <= to; index++) {
@@ -170,7 +171,7 @@ it("no snapshot follows one that nobody took note of", async () => {
   const snapshots = openMemorySnapshots();
   const parts = partsOf({ stateBytes: KIB, snapshotEntries: 1 }, snapshots);
   const birth = { index: 0, term: 0, crc: 0, configuration: parts.options.birth };
-  const applier = await Applier.open(parts, birth);
+  const applier = await Applier.open(parts, birth, new Room(parts));
   const payload = new Uint8Array(0);
   applier.apply([sealEntry({ index: 1, term: 1, kind: "command", payload }, 0)], null);
   let taken = 0;
@@ -185,7 +186,7 @@ it("a snapshot under way is given up at a stop", async () => {
   const snapshots = openMemorySnapshots();
   const parts = partsOf({ stateBytes: 1000 * KIB, snapshotEntries: 1 }, snapshots);
   const birth = { index: 0, term: 0, crc: 0, configuration: parts.options.birth };
-  const applier = await Applier.open(parts, birth);
+  const applier = await Applier.open(parts, birth, new Room(parts));
   const payload = new Uint8Array(0);
   applier.apply([sealEntry({ index: 1, term: 1, kind: "command", payload }, 0)], null);
   const ended = assert.rejects(applier.snapshotWhileDue(() => 0, () => {}));

@@ -2,11 +2,13 @@
 import type { DataDirectory } from "../../src/adapters/data-directory.ts";
 import { KvMachine } from "../../src/kv/machine.ts";
 import type { KvResult } from "../../src/kv/result.ts";
-import type { Clock, ReplicaObserver, Transport } from "../../src/ports.ts";
+import type { Clock, DiskSpace, ReplicaObserver, Transport } from "../../src/ports.ts";
 import { Replica } from "../../src/replica.ts";
 import type { Decay } from "./decay.ts";
 import type { Simulation } from "./simulation.ts";
-import type { Settings } from "./options.ts";
+import type { SimDisk } from "./disk.ts";
+import type { Settings, SimOptions } from "./options.ts";
+import type { Probe } from "./probes.ts";
 import { replicaOptions } from "./replica-options.ts";
 import { type Watch, WatchedMachine, WatchedSnapshots, WatchedWal } from "./watched.ts";
 
@@ -14,6 +16,7 @@ export interface AssemblyParts {
   readonly sim: Simulation;
   readonly settings: Settings;
   readonly storage: DataDirectory;
+  readonly disk: SimDisk;
   readonly watch: Watch;
   readonly decay: Decay;
   readonly transport: Transport;
@@ -23,7 +26,7 @@ export interface AssemblyParts {
 }
 
 export async function assemble(
-  { sim, settings, storage, watch, decay, transport, clock, random, observer }: AssemblyParts,
+  { sim, settings, storage, disk, watch, decay, transport, clock, random, observer }: AssemblyParts,
 ): Promise<{ readonly replica: Replica<KvResult>; readonly machine: KvMachine }> {
   const machine = new KvMachine({ history: settings.history });
   const snapshots = new WatchedSnapshots(storage.snapshots, machine, watch);
@@ -33,11 +36,27 @@ export async function assemble(
     recovered: storage.recovered,
     snapshots,
     debt: decay.watched(storage.debt, watch),
+    space: spaceOf(sim.options, disk),
     transport,
     clock,
     machine: new WatchedMachine(machine, snapshots, watch),
-    log: () => {},
+    log: (_level, message) => {
+      if (watch.alive() && /^the disk/.test(message)) watch.probes.reached(probeOf(message));
+    },
     observer,
   });
   return { replica, machine };
+}
+
+function spaceOf(
+  { faults, diskReserveBytes: reserveBytes }: SimOptions,
+  disk: SimDisk,
+): DiskSpace | null {
+  if (!faults.has("fullDisk") || reserveBytes === 0) return null;
+  return { free: () => disk.space("/data"), reserveBytes };
+}
+
+function probeOf(message: string): Probe {
+  if (message.includes("read-only")) return "disk almost full";
+  return message.includes("is full") ? "disk full before a write failed" : "disk has room again";
 }

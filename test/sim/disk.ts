@@ -27,6 +27,7 @@ const operations: readonly MemoryOperation[] = [
   "makeDirectory",
   "syncDirectory",
   "lock",
+  "space",
 ];
 
 /** What is wrong with a disk at the moment. Probabilities are of one call. */
@@ -232,6 +233,10 @@ export class SimDisk implements FileSystem {
 
   syncDirectory(path: string): Promise<void> {
     return this.#memory.syncDirectory(path);
+  }
+
+  space(path: string): Promise<number> {
+    return this.#memory.space(path);
   }
 
   lock(path: string): Promise<() => Promise<void>> {

@@ -295,6 +295,7 @@ export class Machine implements Endpoint {
       sim: this.#sim,
       settings: this.#settings,
       storage,
+      disk: this.disk,
       watch,
       decay: this.#decay,
       transport: new SimTransport(network, this, this.#peers, clock),

@@ -75,6 +75,8 @@ export interface SimOptions {
   /** Faults that begin at a point of time: on average so far apart, all kinds together. */
   readonly faultEveryMs: number;
   readonly lyingDisk: boolean;
+  /** What nodes keep free on their disks, where these may fill; 0 where nobody looks. */
+  readonly diskReserveBytes: number;
   readonly load: {
     readonly clients: number;
     /** Mean time of a client between two operations. */
@@ -129,6 +131,7 @@ export function drawOptions(seed: bigint, overrides: Overrides = {}): SimOptions
     syncMs: random.pick([0.2, 1, 1, 3, 10]),
     drift: random.pick([0.01, 0.1, 0.1, 0.1]),
     lyingDisk: overrides.lyingDisk === true,
+    diskReserveBytes: new Random(seed, "reserve").pick([0, 2000, 10_000, 10_000]),
     faultEveryMs: random.pick([300, 1000, 1000, 3000, 8000]),
     load: {
       clients: random.whole(1, 12),

@@ -101,6 +101,10 @@ export class WatchedMachine implements StateMachine<KvResult> {
     oracles.onState(id);
   }
 
+  isFrugal(command: Uint8Array): boolean {
+    return this.#inner.isFrugal(command);
+  }
+
   get housekeeping(): KvMachine["housekeeping"] {
     return this.#inner.housekeeping;
   }

@@ -35,6 +35,7 @@ export const rights: Readonly<Record<string, Methods>> = {
   "/v1/members": { GET: "member", POST: "member", PUT: "member" },
   "/v1/members/{id}": { DELETE: "member" },
   "/v1/backup": { GET: "backup" },
+  "/v1/restore": { POST: "root" },
   "/v1/access/self": { GET: "token" },
   "/v1/access/tokens": { GET: "root", POST: "root" },
   "/v1/access/tokens/{id}": { DELETE: "root" },

@@ -38,6 +38,19 @@ const ChangeAnswer: v.GenericSchema<unknown, ChangeAnswer> = v.object({
   learners: v.array(v.string()),
 });
 
+/** The disk that a node is on, in bytes. */
+export interface DiskAnswer {
+  readonly free: number;
+  /** With less than this the node is read-only. */
+  readonly wanted: number;
+  readonly readOnly: boolean;
+}
+const DiskAnswer: v.GenericSchema<unknown, DiskAnswer> = v.object({
+  free: count,
+  wanted: count,
+  readOnly: v.boolean(),
+});
+
 export interface StatusAnswer {
   readonly id: string;
   readonly clusterId: string;
@@ -54,6 +67,8 @@ export interface StatusAnswer {
   readonly version: string;
   /** What all members know, as far as was applied here; an older node doesn't tell. */
   readonly clusterVersion?: number | undefined;
+  /** Null where nobody looks at it: in memory, or with `--disk-reserve 0`. */
+  readonly disk?: DiskAnswer | null | undefined;
   readonly members: readonly MemberAnswer[];
   /** Null where none is under way; an older node doesn't tell. */
   readonly change?: ChangeAnswer | null | undefined;
@@ -72,6 +87,7 @@ export const StatusAnswer: v.GenericSchema<unknown, StatusAnswer> = v.object({
   runtime: v.string(),
   version: v.string(),
   clusterVersion: v.optional(count),
+  disk: v.optional(v.nullable(DiskAnswer)),
   members: v.array(MemberAnswer),
   change: v.optional(v.nullable(ChangeAnswer)),
 });

@@ -94,6 +94,7 @@ export class Cluster implements AsyncDisposable {
     runtimes: readonly RuntimeName[],
     flags: readonly string[] = [],
     tls: ClientTls | null = null,
+    script?: string,
   ): Promise<Cluster> {
     const scheme = tls === null ? "http" : "https";
     const temporary = temporaryDirectory();
@@ -102,7 +103,16 @@ export class Cluster implements AsyncDisposable {
     const nodes = runtimes.map((runtime, at) => {
       const id = `n${at + 1}`;
       const data = join(temporary.path, id);
-      return new NodeProcess({ id, runtime, port: ports[at] ?? 0, data, peers, flags, scheme });
+      return new NodeProcess({
+        id,
+        runtime,
+        port: ports[at] ?? 0,
+        data,
+        peers,
+        flags,
+        scheme,
+        script,
+      });
     });
     return new Cluster(nodes, temporary, tls);
   }

@@ -15,15 +15,17 @@ export const runtimes: readonly RuntimeName[] = ["bun", "deno", "node"];
 const START_TIMEOUT_MS = 20_000;
 const STANDARD_ERROR_KEPT = 200;
 
-/** The command that runs a node under a runtime, without a wrapper: these sources, or a release that was unpacked. */
+/** The command that runs a node under a runtime, without a wrapper: these sources, a release that was unpacked, or another script. */
 export function nodeCommand(
   runtime: RuntimeName,
   release: string | null = null,
+  other?: string,
 ): readonly [string, ...string[]] {
   const binary = join(root, "node_modules", ".bin", runtime);
-  const script = release === null
+  const own = release === null
     ? join(root, "runtimes", `${runtime}.ts`)
     : join(release, "dist", "runtimes", `${runtime}.js`);
+  const script = other ?? own;
   if (runtime !== "deno") return [binary, script];
   const allowed = ["net", "read", "write", "env", "sys"].map((name) => `--allow-${name}`);
   return [binary, "run", ...allowed, script];
@@ -210,6 +212,8 @@ export interface NodeOptions {
   readonly data: string;
   readonly peers?: string;
   readonly flags?: readonly string[];
+  /** What is run in place of the runtime's own script. */
+  readonly script?: string | undefined;
   /** `http` where it isn't said. */
   readonly scheme?: "http" | "https";
 }
@@ -223,6 +227,8 @@ export class NodeProcess {
   /** The directory of the release that its next start runs; null for these sources. */
   release: string | null = null;
   readonly #options: NodeOptions;
+  /** What its command begins with: where it is to run. */
+  prefix: readonly string[] = [];
   #running: RunningProcess | null = null;
 
   constructor(options: NodeOptions) {
@@ -248,11 +254,11 @@ export class NodeProcess {
 
   /** The whole command line, with `extra` flags behind the others. */
   command(extra: readonly string[] = []): [string, ...string[]] {
-    const { id, runtime, port, data, peers, flags = [] } = this.#options;
-    const [binary, ...args] = nodeCommand(runtime, this.release);
+    const { id, runtime, port, data, peers, flags = [], script } = this.#options;
+    const [binary, ...args] = [...this.prefix, ...nodeCommand(runtime, this.release, script)];
     const own = ["--id", id, "--listen", `127.0.0.1:${port}`, "--data", data];
     return [
-      binary,
+      binary ?? "",
       ...args,
       ...own,
       ...(peers === undefined ? [] : ["--peers", peers]),
@@ -274,6 +280,12 @@ export class NodeProcess {
 
   signal(signal: NodeJS.Signals): void {
     this.#running?.signal(signal);
+  }
+
+  /** Resolves with how the process ended, once it did so by itself. */
+  async ended(): Promise<Ended> {
+    if (this.#running === null) throw new Error(`${this.id} was never started`);
+    return await this.#running.ended;
   }
 
   /** Sends a signal and resolves with how the process ended. */

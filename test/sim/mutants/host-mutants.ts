@@ -92,16 +92,14 @@ export const diskMutants: readonly Mutant[] = [
 /** What piles up. */
 export const boundMutants: readonly Mutant[] = [
   mutant("requests-never-expire", "nobody looks at requests' deadlines", {
-    file: replica,
-    find: `      this.#proposals.expire(now);
-      this.#reads.expire(now);`,
-    replace: `      this.#proposals.expire(now * 0);
-      this.#reads.expire(now * 0);`,
+    file: "src/replica/sweep.ts",
+    find: `each.expire(now);`,
+    replace: `each.expire(now * 0);`,
   }),
   mutant("reads-never-expire", "nobody looks at reads' deadlines", {
     file: replica,
-    find: `      this.#reads.expire(now);`,
-    replace: `      this.#reads.expire(now * 0);`,
+    find: `new Sweep(parts.clock, [this.#proposals, this.#reads])`,
+    replace: `new Sweep(parts.clock, [this.#proposals])`,
   }),
   mutant("segments-stay", "a segment that nobody needs stays", {
     file: segments,
@@ -223,8 +221,8 @@ export const hostMutants: readonly Mutant[] = [
   }),
   mutant("promises-before-durable", "what waits for the disk leaves when the write begins", {
     file: driver,
-    find: `    this.#writing.push({ seq: persist.seq, at });`,
-    replace: `    this.#writing.push({ seq: persist.seq, at });
+    find: `    this.#disk.begun(persist.seq, at);`,
+    replace: `    this.#disk.begun(persist.seq, at);
     for (const message of persist.sendAfter) this.#send(message);`,
   }),
   mutant("snapshot-without-its-term", "a snapshot says nothing of the term of its last entry", {
