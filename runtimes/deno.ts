@@ -3,6 +3,7 @@
 import process from "node:process";
 import { createUndiciFetch } from "../src/adapters/undici-fetch.ts";
 import { boot } from "./boot.ts";
+import { createDenoNames } from "./deno-names.ts";
 import type { Runtime } from "./open-node.ts";
 import { serveTls } from "./tls-server.ts";
 import { undiciPeerFetch } from "./undici-peers.ts";
@@ -25,6 +26,7 @@ declare const Deno: {
 export const runtime: Runtime = {
   name: `deno ${Deno.version.deno}`,
   peerFetch: createUndiciFetch().fetch,
+  names: createDenoNames,
   peerFetchWith: undiciPeerFetch,
   // `Deno.serve` keeps the certificate that it began with, and asks clients for none.
   serveTls: (...listening) =>

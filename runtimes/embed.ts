@@ -99,10 +99,10 @@ export async function openReplica<Result, Machine extends OwnMachine<Result>>(
 
 async function partsOf({ log = () => {}, fetch, ...options }: Embedding) {
   const config = readEmbedOptions(options);
-  const { name, peerFetch, peerFetchWith } = await importRuntime();
+  const own = await importRuntime();
   const runtime = fetch === undefined
-    ? { name, peerFetch, peerFetchWith }
-    : { name, peerFetch: fetch, peerFetchWith: () => ({ fetch, retire: () => {} }) };
+    ? own
+    : { ...own, peerFetch: fetch, peerFetchWith: () => ({ fetch, retire: () => {} }) };
   return { requestTimeoutMs: config.requestTimeoutMs, parts: { config, runtime, log } };
 }
 

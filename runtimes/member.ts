@@ -3,8 +3,14 @@ import { credentials } from "../src/adapters/access-tokens.ts";
 import type { ClusterBirth, DataDirectory, Newborn } from "../src/adapters/data-directory.ts";
 import { createFetchTransport, defaultLanes } from "../src/adapters/fetch-transport.ts";
 import { RECORD_HEADER_BYTES, sealEntry } from "../src/adapters/log-record.ts";
-import type { Hello, HelloReply, SayHello } from "../src/adapters/peer-hello.ts";
 import type { PeerClocks } from "../src/adapters/peer-clocks.ts";
+import {
+  type AskWho,
+  type Hello,
+  type HelloReply,
+  type Introduction,
+  type SayHello,
+} from "../src/adapters/peer-hello.ts";
 import type { PeerSecrets } from "../src/adapters/peer-secrets.ts";
 import { createPeerAuthenticator } from "../src/adapters/peer-signature.ts";
 import {
@@ -107,7 +113,7 @@ export function assembleReplica<Result>(setup: ReplicaSetup<Result>): Promise<Re
 export interface Surroundings<Result> {
   readonly self: Newborn;
   readonly config: NodeConfig;
-  readonly runtime: Pick<Runtime, "name" | "peerFetch" | "fileSystem">;
+  readonly runtime: Pick<Runtime, "name" | "peerFetch" | "fileSystem" | "names">;
   readonly log: Logger;
   readonly clock: Clock;
   readonly clocks: PeerClocks;
@@ -118,6 +124,11 @@ export interface Surroundings<Result> {
   readonly sayHello: SayHello;
   /** Of hellos, in both directions. */
   readonly authenticator: PeerAuthenticator;
+  readonly who: {
+    readonly ask: AskWho;
+    /** Of those who ask. */
+    readonly authenticator: PeerAuthenticator;
+  };
   readonly onDefect: (error: Error) => void;
   /** Null where nobody collects traces. */
   readonly tracer: Tracer | null;
@@ -156,11 +167,16 @@ export function roomOver<Result>(
   around: Surroundings<Result>,
   over: RoomParts<Result>,
 ): Room {
-  const { config, runtime, log, clock, metrics, service, versions, authenticator } = around;
+  const { self, config, runtime, log, clock, metrics, service, versions, authenticator } = around;
   const { onDefect, tracer } = around;
   const { replica, answer, raft, clusterId } = over;
   const parts = service.http(replica);
   const marks = () => marksOf(parts);
+  const introduction = (): Introduction => ({
+    ...self,
+    url: config.advertise,
+    isMember: clusterId !== null,
+  });
   const options: AppOptions = {
     ...parts,
     metrics,
@@ -178,6 +194,7 @@ export function roomOver<Result>(
     peerRoutes: helloRoute({
       authenticator,
       answer,
+      who: { authenticator: around.who.authenticator, introduction },
       marks,
       raft,
       wire: versions,

@@ -10,9 +10,12 @@ import type { ClusterBirth, DataDirectory } from "../src/adapters/data-directory
 import { openTelemetry } from "../src/adapters/open-telemetry.ts";
 import {
   createHelloSender,
+  createWhoAsker,
   type Hello,
   HELLO_CLUSTER,
   type HelloReply,
+  WHO_CLUSTER,
+  WHOEVER,
 } from "../src/adapters/peer-hello.ts";
 import { FileWal } from "../src/adapters/file-wal.ts";
 import { PeerClocks } from "../src/adapters/peer-clocks.ts";
@@ -38,7 +41,7 @@ import {
   roomOver,
   type Surroundings,
 } from "./member.ts";
-import { Newcomer } from "./newcomer.ts";
+import { Waiting } from "./waiting.ts";
 import type { Runtime, Server } from "./runtime.ts";
 import { kvMachineOf, kvService, type Service } from "./service.ts";
 import { openStorage } from "./storage.ts";
@@ -160,9 +163,9 @@ async function openOver<Result>(
 /** A cluster of one needs nobody's consent. */
 async function formAlone(
   storage: DataDirectory,
-  { peers, join }: NodeConfig,
+  { peers, join, discovery }: NodeConfig,
 ): Promise<ClusterBirth | null> {
-  if (join !== null || Object.keys(peers).length > 1) return null;
+  if (join !== null || discovery !== null || Object.keys(peers).length > 1) return null;
   const { id, incarnation } = storage.newborn;
   const cluster = birthOf(peers, Object.fromEntries([[id, incarnation]]));
   await storage.enter(cluster);
@@ -183,12 +186,12 @@ class OpenNode<Result> implements UnservedNode<Result> {
   #door: Door | null = null;
   #room: Room | null = null;
   #server: Server | null = null;
-  #newcomer: Newcomer | null = null;
+  #waiting: Waiting | null = null;
   /** Of a newcomer: resolves when it has come to a cluster, or never will. */
   #settled: Promise<void> = Promise.resolve();
   #opened: Member<Result> | null = null;
-  #endWatch: () => void = () => {};
-  #endBackups: () => Promise<void> = () => Promise.resolve();
+  /** What a member does beside its replica. */
+  #endings: readonly (() => void | Promise<void>)[] = [];
 
   constructor(
     storage: DataDirectory,
@@ -208,6 +211,10 @@ class OpenNode<Result> implements UnservedNode<Result> {
     const onHeard = (from: string, version: number) => versions.greet(from, version);
     const signer = { self: id, secrets };
     const authenticator = authenticatorFor(HELLO_CLUSTER, signer, clock, clocks, onHeard);
+    const asking = authenticatorFor(WHO_CLUSTER, signer, clock, clocks, () => {});
+    const whoever = { self: WHOEVER, secrets };
+    const asked = authenticatorFor(WHO_CLUSTER, whoever, clock, clocks, () => {});
+    const sending = { clock, fetch: peerFetch, wire: versions };
     versions.open({ storage, clock, log, onDefect: this.#halted.resolve });
     this.#around = {
       ...parts,
@@ -218,16 +225,16 @@ class OpenNode<Result> implements UnservedNode<Result> {
       metrics,
       secrets,
       authenticator,
-      sayHello: createHelloSender({ authenticator, clock, fetch: peerFetch, wire: versions }),
+      sayHello: createHelloSender({ authenticator, ...sending }),
+      who: { ask: createWhoAsker({ authenticator: asking, ...sending }), authenticator: asked },
       onDefect: this.#halted.resolve,
       tracer: openTelemetry(version),
     };
   }
 
   get handle(): Handler {
-    const door = this.#door;
-    invariant(door !== null, "a node has a door once it is open");
-    return door.handle;
+    invariant(this.#door !== null, "a node has a door once it is open");
+    return this.#door.handle;
   }
   get member(): Promise<Member<Result>> {
     return this.#member.promise;
@@ -251,31 +258,20 @@ class OpenNode<Result> implements UnservedNode<Result> {
     void replica.removed.then(onRemoved);
     const onFailure = this.#halted.resolve;
     const { clusterId } = cluster;
-    this.#endWatch = watchMember(this.#around, replica, { clusterId, onRemoved, onFailure });
-    const { metrics: { backups: metrics }, service: { store: machine } } = this.#around;
-    this.#endBackups = startBackups({ ...this.#around, machine, replica, metrics });
+    const endWatch = watchMember(this.#around, replica, { clusterId, onRemoved, onFailure });
+    this.#endings = [endWatch, startBackups(this.#around, replica)];
     this.#replica.resolve(replica);
     this.#member.resolve(member);
   }
 
   /** Waits in the lobby until it belongs to a cluster. Resolves when it listens. */
   async wait(): Promise<void> {
-    const { config, clock, log, sayHello } = this.#around;
-    const { id, advertise, join } = config;
-    const newcomer = new Newcomer({
-      self: { ...this.#storage.newborn, url: advertise },
-      peers: join === null ? config.peers : null,
-      contacts: join ?? config.peers,
-      sayHello,
-      clock,
-      log,
-    });
-    const alone = { voters: [], learners: [id], urls: Object.fromEntries([[id, advertise]]) };
-    const { birth } = birthOf(config.peers, {});
-    const configuration = join === null ? birth : { ...birth, ...alone };
+    const { clock } = this.#around;
+    const newcomer = new Waiting(this.#around);
+    const { configuration } = newcomer;
     const replica = this.#replica.promise;
-    const lobby = new Lobby({ id, configuration, newcomer, replica, clock });
-    this.#newcomer = newcomer;
+    const lobby = new Lobby({ id: this.id, configuration, newcomer, replica, clock });
+    this.#waiting = newcomer;
     const answer = (hello: Hello): HelloReply => newcomer.answer(hello);
     const outside = { raft: null, clusterId: null };
     await this.#leadTo(roomOver(this.#around, { replica: lobby, answer, ...outside }));
@@ -284,8 +280,8 @@ class OpenNode<Result> implements UnservedNode<Result> {
     });
   }
 
-  async #settle(newcomer: Newcomer): Promise<void> {
-    const cluster = await newcomer.settle();
+  async #settle(waiting: Waiting): Promise<void> {
+    const cluster = await waiting.settle();
     if (cluster === null) return;
     await this.#storage.enter(cluster);
     await this.enter(cluster);
@@ -307,18 +303,15 @@ class OpenNode<Result> implements UnservedNode<Result> {
   }
 
   async stop(): Promise<void> {
-    this.#newcomer?.stop();
+    this.#waiting?.stop();
     this.#around.service.stop();
     await this.#settled;
-    this.#endWatch();
-    const backedUp = this.#endBackups();
+    const ended = this.#endings.map((end) => end());
     const replica = this.#opened?.replica ?? null;
     if (replica !== null) await handOver(replica, this.#around.log);
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const late = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, stopLimits.drainTimeoutMs);
-    });
-    await Promise.race([Promise.all([this.#door?.close(), backedUp]), late]);
+    const late = Promise.withResolvers<void>();
+    const timer = setTimeout(late.resolve, stopLimits.drainTimeoutMs);
+    await Promise.race([Promise.all([this.#door?.close(), ...ended]), late.promise]);
     clearTimeout(timer);
     try {
       // A replica closes its log.

@@ -1,4 +1,5 @@
 /** What differs between runtimes. */
+import type { NamesOf } from "../src/adapters/dns-lookup.ts";
 import type { PeerFetch } from "../src/adapters/fetch-transport.ts";
 import type { LogSink } from "../src/adapters/json-logger.ts";
 import type { ClientCredentials, ServerCredentials } from "../src/adapters/tls-files.ts";
@@ -47,6 +48,8 @@ export interface Runtime {
   readonly clock?: Clock;
   /** The system's, if not given. */
   readonly fileSystem?: FileSystem;
+  /** How names are looked up, if not by `node:dns`. */
+  readonly names?: NamesOf;
   /** Reaches peers with roots or a certificate of one's own. */
   readonly peerFetchWith: (credentials: ClientCredentials) => TlsPeerFetch;
   /** Where the log goes, if `node:fs` would block on it. */

@@ -206,8 +206,8 @@ export function readNodeConfig(
 
 function backupsOf(read: Read): BackupPlan | null {
   const directory = read("backupDir");
-  if (directory === null) return null;
-  return { directory, intervalMs: read("backupInterval"), keep: read("backupKeep") };
+  const rest = { intervalMs: read("backupInterval"), keep: read("backupKeep") };
+  return directory === null ? null : { directory, ...rest };
 }
 
 /** All that is wrong with what a node is told, a line each; empty where {@link readNodeConfig} would take it. */

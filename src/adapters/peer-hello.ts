@@ -1,15 +1,19 @@
 /**
- * What nodes say to each other before they are in one cluster: `POST /raft/v1/hello`, as bytes.
+ * What nodes say to each other before they are in one cluster: `POST /raft/v1/hello` to a node that one knows, and
+ * `POST /raft/v1/who` to whoever listens at an address, as bytes.
  *
  * A body is one CBOR map (the part of CBOR that `../cbor.ts` takes) with the fields of {@link Hello} or of
  * {@link HelloReply}; a configuration is a byte string, spelled as `raft/membership.ts` has it. Both are signed as all
  * peer messages are (`peer-signature.ts`), for a cluster that is named {@link HELLO_CLUSTER}: no cluster's own id is.
  *
+ * Who asks "who" can't name the addressee, so that is {@link WHOEVER}, in a cluster that is named {@link WHO_CLUSTER}.
+ * The body is empty, the reply one CBOR map with the fields of {@link Introduction}.
+ *
  * Decoding checks sizes first, then structure, then shapes, and at last that both ends are those of the signature.
  */
 import * as v from "valibot";
 import { type CborLimits, decodeCbor, encodeCbor } from "../cbor.ts";
-import { baseOf } from "../config/member-url.ts";
+import { baseOf, memberUrlSchema } from "../config/member-url.ts";
 import { MalformedBytes, PeerUnreachable } from "../errors.ts";
 import type { Clock } from "../ports.ts";
 import { decodeConfiguration, encodeConfiguration } from "../raft/membership.ts";
@@ -23,6 +27,12 @@ import { firstWire, type WireVersion } from "./wire-version.ts";
 export const HELLO_PATH = "/raft/v1/hello";
 /** What stands for a cluster's id in its headers. */
 export const HELLO_CLUSTER = "hello";
+/** Where it is asked who listens. */
+export const WHO_PATH = "/raft/v1/who";
+/** What stands for a cluster's id where it is asked who listens. */
+export const WHO_CLUSTER = "who";
+/** Whom that is addressed to: no node's id has such a character. */
+export const WHOEVER = "*";
 /** Bytes of a body: two configurations of 64 KiB, and what stands around them. */
 export const HELLO_BYTES_MAX: number = 160 * 1024;
 /** Characters of {@link Hello.peers}: 31 ids and URLs. */
@@ -37,6 +47,19 @@ export interface Hello {
   /** The first members as its `--peers` name them, in canonical form; null where it forms no cluster. */
   readonly peers: string | null;
 }
+
+/** Who listens at an address. */
+export interface Introduction {
+  readonly id: NodeId;
+  /** The URL that others reach it by, as it says itself. */
+  readonly url: string;
+  readonly incarnation: string;
+  /** Whether it belongs to a cluster. */
+  readonly isMember: boolean;
+}
+
+/** Asks who listens at a URL. @throws {PeerUnreachable} after `timeoutMs` at the latest. */
+export type AskWho = (url: string, timeoutMs: number) => Promise<Introduction>;
 
 export type HelloReply =
   /** In no cluster, and would form one of these peers: nothing was decided yet. */
@@ -98,6 +121,22 @@ const replyShape: v.GenericSchema<unknown, HelloReply> = v.variant("state", [
   }),
 ]);
 
+const introductionShape: v.GenericSchema<unknown, Introduction> = v.strictObject({
+  id: word,
+  url: memberUrlSchema,
+  incarnation: word,
+  isMember: v.boolean(),
+});
+
+export function encodeIntroduction(introduction: Introduction): Uint8Array<ArrayBuffer> {
+  return encodeCbor(introduction);
+}
+
+/** @throws {MalformedBytes} */
+export function decodeIntroduction(bytes: Uint8Array): Introduction {
+  return shaped(introductionShape, bytes);
+}
+
 export function encodeHello(hello: Hello): Uint8Array<ArrayBuffer> {
   return encodeCbor(hello);
 }
@@ -141,16 +180,46 @@ export interface HelloSenderOptions {
 }
 
 /** Says hello through a `fetch`. */
-export function createHelloSender(
-  { authenticator, fetch, clock, wire = firstWire }: HelloSenderOptions,
-): SayHello {
+export function createHelloSender(options: HelloSenderOptions): SayHello {
+  const post = createPost(options);
+  return async ({ id, url }, hello, timeoutMs) =>
+    await post(
+      { to: id, url, path: HELLO_PATH, body: encodeHello(hello) },
+      timeoutMs,
+      decodeHelloReply,
+    );
+}
+
+/** Asks who listens, through a `fetch`. `authenticator` is for {@link WHO_CLUSTER}. */
+export function createWhoAsker(options: HelloSenderOptions): AskWho {
+  const post = createPost(options);
+  return async (url, timeoutMs) =>
+    await post(
+      { to: WHOEVER, url, path: WHO_PATH, body: new Uint8Array(0) },
+      timeoutMs,
+      decodeIntroduction,
+    );
+}
+
+interface Posted {
+  readonly to: NodeId;
+  readonly url: string;
+  readonly path: string;
+  readonly body: Uint8Array<ArrayBuffer>;
+}
+
+/** Posts a sealed body, and decodes the reply once it is known to be authentic. */
+function createPost({ authenticator, fetch, clock, wire = firstWire }: HelloSenderOptions) {
   const deadlines = new Deadlines(clock);
-  return async (contact, hello, timeoutMs) => {
-    const body = encodeHello(hello);
-    const { headers, exchange } = authenticator.sealRequest(contact.id, HELLO_PATH, body);
+  return async <Reply>(
+    { to, url, path, body }: Posted,
+    timeoutMs: number,
+    decode: (bytes: Uint8Array) => Reply,
+  ): Promise<Reply> => {
+    const { headers, exchange } = authenticator.sealRequest(to, path, body);
     const call = deadlines.start(timeoutMs);
     try {
-      const response = await fetch(baseOf(contact.url) + HELLO_PATH, {
+      const response = await fetch(baseOf(url) + path, {
         method: "POST",
         headers: { ...headers, "content-type": "application/cbor", "accept-encoding": "identity" },
         body,
@@ -160,17 +229,17 @@ export function createHelloSender(
       const length = Number(response.headers.get("content-length") ?? NaN);
       if (response.status !== 200 || !(length <= HELLO_BYTES_MAX)) {
         call.controller.abort();
-        if (response.status === 401) tellNeeds(wire, contact.id, response.headers);
+        if (response.status === 401) tellNeeds(wire, to, response.headers);
         throw new PeerUnreachable(`status ${response.status}`, true);
       }
       const bytes = new Uint8Array(await response.arrayBuffer());
       if (!authenticator.isReplyAuthentic(exchange, 200, response.headers, bytes)) {
         throw new PeerUnreachable("the reply's signature is missing or wrong", true);
       }
-      return decodeHelloReply(bytes);
+      return decode(bytes);
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
-      throw new PeerUnreachable(`${contact.id} hello: ${reason}`, true);
+      throw new PeerUnreachable(`${to} hello: ${reason}`, true);
     } finally {
       deadlines.end(call);
     }

@@ -16,8 +16,10 @@ import { member } from "./member.ts";
 import { runNode } from "./node.ts";
 import { exit, jsonFlag, print, printAnswer, tellError } from "./output.ts";
 import { restore } from "./restore.ts";
+import { snapshot } from "./snapshot.ts";
 import { status } from "./status.ts";
 import { batch, txn } from "./txn.ts";
+import { wal } from "./wal.ts";
 import { watch } from "./watch.ts";
 
 /** Every command but `node` and `help`. */
@@ -42,6 +44,8 @@ export const commands: Readonly<Record<string, Command>> = {
   backup,
   verify,
   restore,
+  wal,
+  snapshot,
 };
 
 const summaries: readonly (readonly [string, string])[] = [

@@ -1,13 +1,12 @@
 /** Status, health, metrics, the log, and who leads. */
 import type { HealthCheck, ReplicaStatus } from "../replica.ts";
 import { readDocument } from "./body.ts";
-import type { Exchange, LogEntry } from "./exchange.ts";
+import type { Exchange } from "./exchange.ts";
 import { pageItemsDefault, pageItemsMax } from "./limits.ts";
 import { membersShown } from "./member-routes.ts";
-import { commandShown } from "./log-shown.ts";
+import { entryShown } from "./log-shown.ts";
 import { badRequest, Refusal } from "./problem.ts";
 import { Query } from "./target.ts";
-import { textOf } from "./text.ts";
 import { type DiskAnswer, type LeaderAnswer, LeaderRequest, type StatusAnswer } from "./wire.ts";
 
 /** `GET /v1/status`: the cluster as this node sees it. */
@@ -99,25 +98,4 @@ function answerHealth(exchange: Exchange, checks: readonly HealthCheck[]): Respo
   if (failing.length === 0) return exchange.document(200, { status: "ok", checks });
   const detail = failing.map(({ name, detail }) => `${name}: ${detail}`).join("; ");
   throw new Refusal("not_ready", detail, { members: { checks: failing } });
-}
-
-function entryShown({ index, term, kind, payload }: LogEntry, valueBytesMax: number): object {
-  const shown = { index, term, kind, size: payload.length };
-  switch (kind) {
-    case "empty":
-      return shown;
-    case "configuration":
-      return { ...shown, configuration: configurationShown(payload) };
-    case "command":
-      return { ...shown, command: commandShown(payload, valueBytesMax) };
-  }
-}
-
-/** The payload is JSON; see `raft/membership.ts`. */
-function configurationShown(payload: Uint8Array): unknown {
-  try {
-    return JSON.parse(textOf(payload) ?? "null");
-  } catch {
-    return null;
-  }
 }

@@ -4,6 +4,7 @@ import type { Role } from "../kv/access/grant.ts";
 import type { BatchItem, Check, Command, Operation, PutExtras } from "../kv/command.ts";
 import { decodeCommand, timeOf } from "../kv/command-codec.ts";
 import type { Key } from "../kv/key.ts";
+import type { LogEntry } from "./exchange.ts";
 import { base64Of, textOf, textOfKey } from "./text.ts";
 
 /** Of a list so many are shown, beside how many they are. */
@@ -164,4 +165,29 @@ function rangeShown({ start, end }: { readonly start: Key; readonly end: Key | n
 
 function keyShown(key: Key): unknown {
   return textOfKey(key) ?? { base64: btoa(key) };
+}
+
+/** An entry, as `/v1/log` and the command line show it. @param valueBytesMax larger values are left out. */
+export function entryShown(
+  { index, term, kind, payload }: LogEntry,
+  valueBytesMax: number,
+): object {
+  const shown = { index, term, kind, size: payload.length };
+  switch (kind) {
+    case "empty":
+      return shown;
+    case "configuration":
+      return { ...shown, configuration: configurationShown(payload) };
+    case "command":
+      return { ...shown, command: commandShown(payload, valueBytesMax) };
+  }
+}
+
+/** The payload is JSON; see `raft/membership.ts`. */
+function configurationShown(payload: Uint8Array): unknown {
+  try {
+    return JSON.parse(textOf(payload) ?? "null");
+  } catch {
+    return null;
+  }
 }

@@ -4,8 +4,8 @@
  * reads what is at hand (`source.ts`).
  */
 import type { PeerObserver, ReplicaObserver, WalObserver } from "../ports.ts";
-import { CredentialMetrics } from "./metrics/credentials.ts";
 import { BackupMetrics } from "./metrics/backup.ts";
+import { CredentialMetrics } from "./metrics/credentials.ts";
 import { DiskMetrics, SnapshotMetrics } from "./metrics/disk.ts";
 import { Figures } from "./metrics/figures.ts";
 import { NetworkMetrics } from "./metrics/network.ts";

@@ -31,7 +31,7 @@ export async function propose(exchange: Exchange, command: Uint8Array): Promise<
 }
 
 /** Every replica asks again whether the caller may: where the cluster has no token yet, none does. */
-function withToken({ caller, host }: Exchange, command: Uint8Array): Uint8Array {
+export function withToken({ caller, host }: Exchange, command: Uint8Array): Uint8Array {
   switch (caller.type) {
     case "anybody":
       return command;

@@ -10,9 +10,9 @@ import { type RestoreCommand, restorePieceBytesMax } from "../kv/command.ts";
 import type { KvResult } from "../kv/result.ts";
 import { digestWith, firstDigest } from "../kv/staging.ts";
 import { readBody } from "./body.ts";
-import type { Exchange, Host } from "./exchange.ts";
+import type { Exchange } from "./exchange.ts";
 import { badRequest, Refusal } from "./problem.ts";
-import { refusalOfResult } from "./proposing.ts";
+import { refusalOfResult, withToken } from "./proposing.ts";
 import { requireVersion } from "./version-gate.ts";
 import type { RestoreAnswer } from "./wire.ts";
 
@@ -28,7 +28,7 @@ export async function postRestore(exchange: Exchange): Promise<Response> {
   await replica.read("linearizable", limits.requestTimeoutMs);
   if (machine.store.revision > 0) throw notEmpty(machine.store.revision);
   const { state, keys } = await checked(body);
-  const revision = await new Restore(host).run(state);
+  const revision = await new Restore(exchange).run(state);
   return exchange.document(200, { revision, keys } satisfies RestoreAnswer, { revision });
 }
 
@@ -86,12 +86,13 @@ function together(chunks: readonly Uint8Array[]): readonly Uint8Array[] {
 
 /** One restore, step by step. Each may be proposed again whatever became of it: it is done once. */
 class Restore {
-  readonly #host: Host;
+  readonly #exchange: Exchange;
   readonly #id = crypto.randomUUID();
   readonly #deadline: number;
 
-  constructor(host: Host) {
-    this.#host = host;
+  constructor(exchange: Exchange) {
+    const { host } = exchange;
+    this.#exchange = exchange;
     this.#deadline = host.now() + host.limits.restoreTimeoutMs;
   }
 
@@ -118,31 +119,42 @@ class Restore {
 
   /** @throws {OutcomeUnknown} where it may have been done, or may still be. {NotApplied} {Refusal} */
   async #step(step: RestoreCommand["step"]): Promise<KvResult> {
-    const { replica, now, limits } = this.#host;
+    const { now } = this.#exchange.host;
     let uncertain: OutcomeUnknown | null = null;
     for (;;) {
-      const leftMs = Math.max(1, this.#deadline - now());
-      try {
-        const command = encodeCommand({ type: "restore", id: this.#id, step });
-        const timeoutMs = Math.min(limits.requestTimeoutMs, leftMs);
-        const { result } = await replica.propose(command, timeoutMs);
+      const result = await this.#propose(step, Math.max(1, this.#deadline - now()));
+      if (result instanceof OutcomeUnknown) uncertain = result;
+      if (!(result instanceof Error)) {
         if (result.type === "restoring" || result.type === "restored") return result;
-        throw refusalOf(result);
-      } catch (error) {
-        const isPassing = error instanceof NotApplied || error instanceof OutcomeUnknown;
-        if (!isPassing) throw error;
-        if (error instanceof OutcomeUnknown) uncertain = error;
-        if (now() + againMs >= this.#deadline) throw uncertain ?? error;
+        // With a backup come its tokens: who could begin a restore may not be let in when it has ended.
+        throw uncertain === null || result.type === "restoreRefused"
+          ? refusalOf(result)
+          : uncertain;
       }
+      if (now() + againMs >= this.#deadline) throw uncertain ?? result;
       await new Promise((resolve) => setTimeout(resolve, againMs));
     }
   }
 
   /** Frees what the members hold of it; they do so themselves in time. */
   #giveUp(): void {
-    const { replica, limits } = this.#host;
-    const command = encodeCommand({ type: "restore", id: this.#id, step: { type: "abort" } });
-    replica.propose(command, limits.requestTimeoutMs).catch(() => {});
+    const { requestTimeoutMs } = this.#exchange.host.limits;
+    this.#propose({ type: "abort" }, requestTimeoutMs).catch(() => {});
+  }
+
+  async #propose(
+    step: RestoreCommand["step"],
+    timeoutMs: number,
+  ): Promise<KvResult | NotApplied | OutcomeUnknown> {
+    const { replica, limits } = this.#exchange.host;
+    const command = encodeCommand({ type: "restore", id: this.#id, step });
+    const payload = withToken(this.#exchange, command);
+    try {
+      return (await replica.propose(payload, Math.min(limits.requestTimeoutMs, timeoutMs))).result;
+    } catch (error) {
+      if (error instanceof NotApplied || error instanceof OutcomeUnknown) return error;
+      throw error;
+    }
   }
 }
 

@@ -1,4 +1,5 @@
 /** The state machine's side of the driver: applies what is committed, takes snapshots of it, is replaced by received ones. */
+import { DataDirectoryRefused, MalformedBytes } from "../errors.ts";
 import { decodeConfiguration } from "../raft/membership.ts";
 import type { Configuration, Entry, Index, SnapshotMeta } from "../raft/types.ts";
 import type { ReplicaParts } from "./parts.ts";
@@ -60,14 +61,14 @@ export class Applier<Result> {
     this.#patience = drawPatience(parts);
   }
 
-  /** Restores the machine from `snapshot`, the newest, unless that is the cluster's birth. @throws {CorruptData} */
+  /** Restores the machine from `snapshot`, the newest, unless that is the cluster's birth. @throws {CorruptData} {DataDirectoryRefused} */
   static async open<Result>(
     parts: ReplicaParts<Result>,
     snapshot: SnapshotMeta,
     room: Room,
   ): Promise<Applier<Result>> {
     const applier = new Applier(parts, snapshot, room);
-    if (snapshot.index > 0) await applier.#restoreMachine();
+    if (snapshot.index > 0) await applier.#restoreFirst(snapshot);
     return applier;
   }
 
@@ -165,6 +166,20 @@ export class Applier<Result> {
     if (entries < snapshotEntries && bytes < snapshotBytes) return false;
     return last <= smallSnapshotBytes ||
       bytes >= this.#patience * Math.min(logPerSnapshot * last, Math.max(snapshotBytes, last));
+  }
+
+  /** The file is sound, so whoever wrote what can't be read wrote it as it is. */
+  async #restoreFirst({ index }: SnapshotMeta): Promise<void> {
+    try {
+      await this.#restoreMachine();
+    } catch (error) {
+      if (!(error instanceof MalformedBytes)) throw error;
+      throw new DataDirectoryRefused(
+        `the snapshot at index ${index} is not one that this release reads: ${error.message}; start this node with the ` +
+          "release that it ran last",
+        { cause: error },
+      );
+    }
   }
 
   async #restoreMachine(): Promise<void> {

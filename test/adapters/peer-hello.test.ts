@@ -1,18 +1,25 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
+import { Hono } from "hono";
 import { encodeCbor } from "../../src/cbor.ts";
 import {
   createHelloSender,
+  createWhoAsker,
   decodeHello,
   decodeHelloReply,
+  decodeIntroduction,
   encodeHello,
   encodeHelloReply,
+  encodeIntroduction,
   type Hello,
   HELLO_BYTES_MAX,
   HELLO_CLUSTER,
   HELLO_PATH,
   type HelloReply,
+  WHO_CLUSTER,
+  WHO_PATH,
+  WHOEVER,
 } from "../../src/adapters/peer-hello.ts";
 import { createPeerAuthenticator } from "../../src/adapters/peer-signature.ts";
 import type { PeerAuthenticator } from "../../src/adapters/peer-wire.ts";
@@ -43,6 +50,13 @@ const replies: readonly HelloReply[] = [
   },
   { state: "member", clusterId: "c1", birth, configuration: birth, leader: null },
 ];
+
+const introduction = { id: "n2", url: "http://b", incarnation: "two", isMember: true };
+
+function whoAuthenticator(self: string, secrets: readonly string[] = [secret]): PeerAuthenticator {
+  const wallNow = () => 1_800_000_000_000;
+  return createPeerAuthenticator({ self, clusterId: WHO_CLUSTER, secrets, wallNow });
+}
 
 function authenticator(self: string, secrets: readonly string[] = [secret]): PeerAuthenticator {
   const wallNow = () => 1_800_000_000_000;
@@ -118,6 +132,11 @@ describe("a hello's bytes", () => {
   });
 });
 
+/** Below the path of another app. */
+function mounted(app: Hono): Hono {
+  return new Hono().route("/kv", app);
+}
+
 describe("saying hello", () => {
   const clock = createSystemClock();
   const to = { id: "n2", url: "http://127.0.0.1:1" };
@@ -132,6 +151,7 @@ describe("saying hello", () => {
       },
       limits: { inflightMax: 4, bodyTimeoutMs: 10_000 },
       marks: () => ({ "holdfast-node": "n2" }),
+      who: { authenticator: whoAuthenticator(WHOEVER), introduction: () => introduction },
       raft: null,
       ...options,
     });
@@ -214,5 +234,36 @@ describe("saying hello", () => {
     for (const path of ["/raft/v1/append", "/raft/v1/vote", "/raft/v1/nothing"]) {
       assert.equal((await app.request(path, { method: "POST" })).status, 401);
     }
+  });
+
+  it("asks whoever listens who it is, and takes a signed answer only", async () => {
+    const asked: string[] = [];
+    const ask = (app: ReturnType<typeof route>["app"], self: PeerAuthenticator) =>
+      createWhoAsker({
+        authenticator: self,
+        clock,
+        fetch: async (url, { method, headers, body, signal }) => {
+          asked.push(url);
+          return await app.request(url, { method, headers, body, signal });
+        },
+      })("http://127.0.0.5:4001/kv", 5000);
+    const { app } = route();
+    assert.deepEqual(await ask(mounted(app), whoAuthenticator("n1")), introduction);
+    assert.deepEqual(asked, [`http://127.0.0.5:4001/kv${WHO_PATH}`]);
+    for (
+      const stranger of [
+        whoAuthenticator("n1", []),
+        whoAuthenticator("n1", ["another secret, and a long enough one"]),
+        authenticator("n1"),
+      ]
+    ) {
+      await assert.rejects(ask(mounted(app), stranger), PeerUnreachable);
+    }
+    const other = route({
+      who: { authenticator: whoAuthenticator(WHOEVER, []), introduction: () => introduction },
+    });
+    await assert.rejects(ask(mounted(other.app), whoAuthenticator("n1")), PeerUnreachable);
+    const hostile = { ...introduction, url: "http://169.254.169.254" };
+    assert.throws(() => decodeIntroduction(encodeIntroduction(hostile)), MalformedBytes);
   });
 });

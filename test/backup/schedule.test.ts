@@ -170,14 +170,14 @@ describe("scheduled backups", () => {
   it("end when the node does", async () => {
     const fs = new MemoryFileSystem();
     const { clock, schedule, told } = scene({ fs });
-    let stopped: Promise<void> | null = null;
+    const stopping: Promise<void>[] = [];
     fs.intercept = ({ operation }) => {
-      if (operation === "open") stopped ??= schedule.stop();
+      if (operation === "open" && stopping.length === 0) stopping.push(schedule.stop());
       return "proceed";
     };
     const passing = clock.pass(1000);
-    while (stopped === null) await new Promise((resolve) => setImmediate(resolve));
-    await stopped;
+    while (stopping.length === 0) await new Promise((resolve) => setImmediate(resolve));
+    await Promise.all(stopping);
     assert.deepEqual({ taken: told.taken, failed: told.failed }, { taken: 0, failed: 0 });
     assert.deepEqual(await fs.list(directory), []);
     clock.timer(Infinity, () => {});

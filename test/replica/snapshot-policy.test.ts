@@ -4,6 +4,7 @@ import { sealEntry } from "../../src/adapters/log-record.ts";
 import { openMemorySnapshots } from "../../src/adapters/memory-snapshots.ts";
 import { createSystemClock } from "../../src/adapters/system-clock.ts";
 import { raftLimits } from "../../src/config.ts";
+import { DataDirectoryRefused, MalformedBytes } from "../../src/errors.ts";
 import type { SnapshotStore, StateMachine } from "../../src/ports.ts";
 import type { ReplicaParts } from "../../src/replica/parts.ts";
 import { Applier } from "../../src/replica/applier.ts";
@@ -214,4 +215,25 @@ it("a snapshot rests between each MiB and the next for as long as the first took
     now += tookMs.shift() ?? 0;
   }
   assert.deepEqual(rests, [7, 500]);
+});
+
+describe("a sound snapshot that the state machine can't read", () => {
+  it("is a later release's: the node doesn't start, and says so", async () => {
+    const snapshots = openMemorySnapshots();
+    await snapshotsTaken({ stateBytes: KIB }, 10, snapshots);
+    const parts = partsOf({ stateBytes: KIB }, snapshots);
+    const restore = () => Promise.reject(new MalformedBytes("format 5", 11));
+    const machine = { ...parts.machine, restore };
+    const meta = snapshots.latest();
+    assert.ok(meta !== null);
+    const opened = Applier.open({ ...parts, machine }, meta, new Room(parts));
+    await assert.rejects(opened, (error) => {
+      assert.ok(error instanceof DataDirectoryRefused);
+      assert.match(
+        error.message,
+        /the snapshot at index 10 is not one that this release reads: format 5/,
+      );
+      return true;
+    });
+  });
 });

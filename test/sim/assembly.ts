@@ -1,6 +1,6 @@
 /** A replica as the product assembles it, with somebody looking on at each of its ports. */
 import type { DataDirectory } from "../../src/adapters/data-directory.ts";
-import { KvMachine } from "../../src/kv/machine.ts";
+import type { KvMachine } from "../../src/kv/machine.ts";
 import type { KvResult } from "../../src/kv/result.ts";
 import type { Clock, DiskSpace, ReplicaObserver, Transport } from "../../src/ports.ts";
 import { Replica } from "../../src/replica.ts";
@@ -9,6 +9,7 @@ import type { Simulation } from "./simulation.ts";
 import type { SimDisk } from "./disk.ts";
 import type { Settings, SimOptions } from "./options.ts";
 import type { Probe } from "./probes.ts";
+import type { ReleaseProcess } from "./releases.ts";
 import { replicaOptions } from "./replica-options.ts";
 import { type Watch, WatchedMachine, WatchedSnapshots, WatchedWal } from "./watched.ts";
 
@@ -23,12 +24,26 @@ export interface AssemblyParts {
   readonly clock: Clock;
   readonly random: () => number;
   readonly observer: ReplicaObserver;
+  readonly release: ReleaseProcess;
 }
 
 export async function assemble(
-  { sim, settings, storage, disk, watch, decay, transport, clock, random, observer }: AssemblyParts,
+  parts: AssemblyParts,
 ): Promise<{ readonly replica: Replica<KvResult>; readonly machine: KvMachine }> {
-  const machine = new KvMachine({ history: settings.history });
+  const {
+    sim,
+    settings,
+    storage,
+    disk,
+    watch,
+    decay,
+    transport,
+    clock,
+    random,
+    observer,
+    release,
+  } = parts;
+  const machine = release.machine({ history: settings.history });
   const snapshots = new WatchedSnapshots(storage.snapshots, machine, watch);
   const replica = await Replica.open<KvResult>({
     options: replicaOptions(sim.options, settings, { id: watch.id, birth: sim.birth, random }),
@@ -45,6 +60,7 @@ export async function assemble(
     },
     observer,
   });
+  release.attach(replica);
   return { replica, machine };
 }
 

@@ -32,6 +32,8 @@ function probeOf(result: KvResult): Probe | null {
       return result.deleted > 0 ? "keys expired" : null;
     case "configured":
       return "history's limits set";
+    case "upgraded":
+      return "cluster's version raised";
     default:
       return null;
   }

@@ -62,6 +62,7 @@ export class Nemesis {
     this.#parts.network.isCalm = true;
     this.#operator.stop();
     for (const machine of this.#parts.machines) {
+      machine.settleRelease();
       for (const kind of diskFaultKinds) endDiskFault(kind, machine);
       machine.disk.crashAfterCalls = Infinity;
     }
@@ -160,6 +161,7 @@ export class Nemesis {
       case "transfers":
         return this.#transfer(machine, random.pick([...machines, null]), random);
       case "stops":
+      case "upgrades":
         return this.#stop(machine, random);
       case "slowDisk":
       case "syncFailures":

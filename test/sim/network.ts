@@ -16,6 +16,7 @@ import type {
 } from "../../src/ports.ts";
 import type { Message, ReplyMessage, RequestMessage } from "../../src/raft/message.ts";
 import type { Probes } from "./probes.ts";
+import { admit, type ReleaseWire, type Saying, sayingOf } from "./releases.ts";
 import type { Random } from "./random.ts";
 import type { Trace } from "./trace.ts";
 import type { Owner, World } from "./world.ts";
@@ -25,6 +26,8 @@ export interface Endpoint extends Owner {
   readonly id: string;
   /** What listens there now. */
   handler: PeerHandler | null;
+  /** Of its process, what it speaks and needs. */
+  readonly wire?: ReleaseWire | null;
 }
 
 export interface NetworkRates {
@@ -162,6 +165,7 @@ interface Call {
   /** By the asking machine's clock. */
   readonly deadline: number;
   readonly copies: Copies;
+  readonly saying: Saying | null;
   readonly resolve: (bytes: Uint8Array) => void;
   readonly reject: (error: PeerUnreachable) => void;
 }
@@ -267,7 +271,10 @@ export class SimTransport implements Transport {
     }
     this.#network.onWait(this.#self.id, id, timeoutMs);
     return new Promise((resolve, reject) => {
-      const call = { to, deadline: this.#clock.now() + timeoutMs, copies, resolve, reject };
+      const { wire = null, id: from } = this.#self;
+      const saying = wire === null ? null : sayingOf(from, wire);
+      const deadline = this.#clock.now() + timeoutMs;
+      const call = { to, deadline, copies, saying, resolve, reject };
       this.#calls.add(call);
       this.#network.trace.mixBytes(body);
       this.#network.carry(this.#self, to, () => this.#arrived(call, handle), copies);
@@ -285,11 +292,20 @@ export class SimTransport implements Transport {
       return this.#back(call, () => call.reject(refused));
     }
     const answered = this.#network.handling(to);
-    handle(handler).finally(answered).then(
+    const { wire = null } = to;
+    const handled = call.saying === null || wire === null
+      ? handle(handler)
+      : admit(wire, call.saying, (what) => this.#network.probes.reached(what))
+        .then(() => handle(handler));
+    const spoken = wire?.speaks ?? 1;
+    handled.finally(answered).then(
       (bytes) => {
         if (to.life !== life) return;
         this.#network.trace.mixBytes(bytes);
-        this.#back(call, () => call.resolve(bytes), copies);
+        this.#back(call, () => {
+          this.#self.wire?.hear(to.id, spoken);
+          call.resolve(bytes);
+        }, copies);
       },
       (error: unknown) => {
         if (to.life !== life) return;

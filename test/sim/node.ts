@@ -17,6 +17,7 @@ import type { Request, Response } from "./operation.ts";
 import { observerOf } from "./observing.ts";
 import { drawSettings, type Settings } from "./options.ts";
 import { Random } from "./random.ts";
+import { onlyProcess, type ReleaseWire } from "./releases.ts";
 import { incarnationOf } from "./replica-options.ts";
 import { serve, type Server } from "./server.ts";
 import type { Simulation } from "./simulation.ts";
@@ -36,6 +37,7 @@ export class Machine implements Endpoint {
   life = 0;
   paused = false;
   handler: PeerHandler | null = null;
+  wire: ReleaseWire | null = null;
   /** It never comes back: its disk is damaged beyond what the node may decide about, or it was chosen to be frozen. */
   lost = false;
   /** Its disk may be damaged: a minority's, so that a clean majority keeps every entry. */
@@ -217,6 +219,16 @@ export class Machine implements Endpoint {
     return this.#server === null ? null : serve(this.#server, request);
   }
 
+  /** Whoever runs the old release is upgraded now, and nobody goes back any more. */
+  settleRelease(): void {
+    const releases = this.#sim.releases.get(this.id);
+    if (releases === undefined) return;
+    releases.isSettled = true;
+    if (!releases.isOld || !this.up) return;
+    this.end("signal");
+    this.startLater(restartAfterUs);
+  }
+
   startLater(us: number): void {
     const { life } = this;
     this.#sim.world.after(us, () => {
@@ -236,6 +248,7 @@ export class Machine implements Endpoint {
     this.life++;
     this.#state = "down";
     this.handler = null;
+    this.wire = null;
     this.#server = null;
     this.paused = false;
     this.deferred.length = 0;
@@ -291,8 +304,15 @@ export class Machine implements Endpoint {
     if (JSON.stringify(known) !== JSON.stringify({ ...newborn, ...cluster })) {
       oracles.fail(`${this.id} starts as ${JSON.stringify(known)}`);
     }
+    const release = this.#sim.releases.get(this.id)?.begin(storage, {
+      clock,
+      onDefect: (error) => {
+        if (life === this.life) this.#exited(error);
+      },
+    }) ?? onlyProcess;
     const { replica, machine } = await assemble({
       sim: this.#sim,
+      release,
       settings: this.#settings,
       storage,
       disk: this.disk,
@@ -313,6 +333,7 @@ export class Machine implements Endpoint {
     }
     this.#state = "running";
     this.handler = replica;
+    this.wire = this.#sim.releases.size === 0 ? null : release.wire;
     this.#server = {
       replica,
       machine,

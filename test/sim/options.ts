@@ -33,9 +33,10 @@ export const faultKinds = [
   "otherSettings",
   "members",
   "wipes",
+  "upgrades",
 ] as const;
 /** Whatever else there is, also where few kinds are strong together. */
-const anywhere: readonly FaultKind[] = ["members", "wipes"];
+const anywhere: readonly FaultKind[] = ["members", "wipes", "upgrades"];
 export type FaultKind = (typeof faultKinds)[number];
 
 /** How a node is set up; drawn anew at a restart where there are `otherSettings`. */

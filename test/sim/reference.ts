@@ -8,7 +8,7 @@ import type { KvResult } from "../../src/kv/result.ts";
 import { Model, type ModelEvent, type ModelItem } from "./model.ts";
 import { identityOf } from "./operation.ts";
 import { resultText } from "./result-text.ts";
-import { floorHash, itemHash, leaseHash, minus, plus } from "./state-hash.ts";
+import { floorHash, itemHash, leaseHash, minus, plus, versionHash } from "./state-hash.ts";
 
 interface Committed {
   readonly term: number;
@@ -151,7 +151,8 @@ export class Reference {
 
   /** The hash of the state after the last command at or before `index`. */
   stateHashAt(index: number): number {
-    return this.#committed.get(this.commandAt(index))?.stateHash ?? floorHash(0);
+    return this.#committed.get(this.commandAt(index))?.stateHash ??
+      plus(floorHash(0), versionHash(1));
   }
 
   /** Where the last command stands at or before `index`; 0 where there is none. */
@@ -170,6 +171,7 @@ export class Reference {
 
   #stateHash(): number {
     let hash = plus(this.#itemsHash, floorHash(this.model.floor));
+    hash = plus(hash, versionHash(this.model.version));
     for (const [id, lease] of this.model.leases) hash = plus(hash, leaseHash(id, lease));
     return hash;
   }

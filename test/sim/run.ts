@@ -17,6 +17,7 @@ import { drawOptions, type Overrides, type SimOptions } from "./options.ts";
 import { Oracles } from "./oracles.ts";
 import { Probes } from "./probes.ts";
 import { Random } from "./random.ts";
+import { Releases } from "./releases.ts";
 import { birthOf } from "./replica-options.ts";
 import { Trace } from "./trace.ts";
 import { Watchers } from "./watchers.ts";
@@ -53,6 +54,7 @@ class Run implements Simulation {
   readonly oracles: Oracles;
   readonly network: Network;
   readonly birth: Configuration;
+  readonly releases: Map<string, Releases> = new Map();
   /** Those that are there; newcomers join them, and who has left goes. */
   readonly machines: Machine[] = [];
   readonly history: History;
@@ -105,6 +107,9 @@ class Run implements Simulation {
   enter(): Machine {
     const id = this.newId();
     this.oracles.entered(id);
+    if (this.options.faults.has("upgrades")) {
+      this.releases.set(id, new Releases(this, new Random(this.options.seed, `release ${id}`)));
+    }
     const machine = new Machine(this, this.#numbers, this.#peers);
     this.#peers.set(id, machine);
     this.machines.push(machine);

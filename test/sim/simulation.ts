@@ -4,6 +4,7 @@ import type { Network } from "./network.ts";
 import type { SimOptions } from "./options.ts";
 import type { Oracles } from "./oracles.ts";
 import type { Probes } from "./probes.ts";
+import type { Releases } from "./releases.ts";
 import type { Trace } from "./trace.ts";
 import type { World } from "./world.ts";
 
@@ -15,4 +16,6 @@ export interface Simulation {
   readonly probes: Probes;
   readonly oracles: Oracles;
   readonly birth: Configuration;
+  /** By node; none where nothing is upgraded. */
+  readonly releases: ReadonlyMap<string, Releases>;
 }

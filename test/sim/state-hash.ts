@@ -5,9 +5,9 @@ import type { Key } from "../../src/kv/key.ts";
 import type { KvMachine } from "../../src/kv/machine.ts";
 import type { ModelItem, ModelLease } from "./model.ts";
 
-/** Items and leases, whatever the order in which they came there, and how far back the past reaches. */
-export function stateHash(machine: Pick<KvMachine, "store" | "leases">): number {
-  let hash = floorHash(machine.store.floor);
+/** Items and leases, whatever the order in which they came there, how far back the past reaches, and the version. */
+export function stateHash(machine: Pick<KvMachine, "store" | "leases" | "version">): number {
+  let hash = plus(floorHash(machine.store.floor), versionHash(machine.version));
   for (const [key, item] of machine.store.list({ start: "", end: null })) {
     hash = plus(hash, itemHash(key, { ...item, crc: crc32(item.value) }));
   }
@@ -40,6 +40,10 @@ export function leaseHash(id: LeaseId, { ttlMs, due }: ModelLease): number {
 
 export function floorHash(floor: number): number {
   return mixed(0x27d4eb2f, [floor]);
+}
+
+export function versionHash(version: number): number {
+  return mixed(0x3c6ef372, [version]);
 }
 
 function mixed(seed: number, parts: readonly number[]): number {

@@ -210,6 +210,7 @@ const cluster: readonly Case[] = [
     may: members,
   }),
   some("backup", "GET /v1/backup", { status: 200, may: ["backup", "every verb"] }),
+  some("restore", "POST /v1/restore", { body: "no backup", status: 412, may: [] }),
   some("metrics", "GET /metrics", { status: 200, may: ["metrics", "every verb"] }),
   some("live", "GET /livez", { status: 200, may: "everybody" }),
   some("ready", "GET /readyz", { status: 200, may: "everybody" }),

@@ -51,7 +51,8 @@ export const strangers = [
 ] as const;
 
 export type Granted = Names | "root";
-export type Kind = Granted | typeof strangers[number];
+/** `spare` is nobody's yet. */
+export type Kind = Granted | typeof strangers[number] | "spare";
 export const kinds: readonly Kind[] = [
   ...strangers,
   ...Object.keys(grants) as Names[],
@@ -59,9 +60,9 @@ export const kinds: readonly Kind[] = [
 ];
 
 /** All tokens, made once: they are random. */
-const texts = new Map([...kinds, "spare"].map((kind) => [kind, credentials.draw()]));
+const texts = new Map([...kinds, "spare" as const].map((kind) => [kind, credentials.draw()]));
 
-const idOf = (kind: string): string => texts.get(kind)?.id ?? "";
+const idOf = (kind: Kind): string => texts.get(kind)?.id ?? "";
 const roleName = (kind: string): string => kind.replaceAll(/[^a-z]/g, "-");
 
 export class AccessScene {
@@ -83,7 +84,7 @@ export class AccessScene {
   static whole(options: Partial<AppOptions> = {}): AccessScene {
     const scene = new AccessScene(options);
     scene.first();
-    for (const [name, granted] of Object.entries(grants)) {
+    for (const [name, granted] of Object.entries(grants) as [Names, readonly Grant[]][]) {
       scene.edit({ type: "putRole", role: { name: roleName(name), grants: granted } });
       scene.token(name, [roleName(name)]);
     }
@@ -106,7 +107,7 @@ export class AccessScene {
     assert.equal(this.apply({ type: "putToken", token, first: true }).type, "accessChanged");
   }
 
-  token(kind: string, roles: readonly string[]): void {
+  token(kind: Kind, roles: readonly string[]): void {
     const { id, text } = texts.get(kind) ?? { id: "", text: "" };
     const token = { id, name: roleName(kind), hash: credentials.hash(text), roles };
     this.edit({ type: "putToken", token, first: false });

@@ -8,6 +8,7 @@ import {
 import { boundMutants, diskMutants, hostMutants, storeMutants } from "./host-mutants.ts";
 import { changeMutants, quorumMutants } from "./membership-mutants.ts";
 import type { Mutant } from "./mutant.ts";
+import { versionMutants } from "./version-mutants.ts";
 import { electionMutants, logMutants, readMutants } from "./raft-mutants.ts";
 
 export const mutants: readonly Mutant[] = [
@@ -24,6 +25,7 @@ export const mutants: readonly Mutant[] = [
   ...expiryMutants,
   ...historyMutants,
   ...idempotencyMutants,
+  ...versionMutants,
 ];
 
 /** Defects of `reliability.md` that can't be planted yet, and why. */

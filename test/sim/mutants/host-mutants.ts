@@ -1,7 +1,7 @@
 /** Defects of what surrounds the core: log and snapshot files, the driver, the state machine. */
 import { type Mutant, mutant } from "./mutant.ts";
 
-const directory = "src/adapters/data-directory.ts";
+const identity = "src/adapters/identity.ts";
 const transfers = "src/replica/snapshot-transfer.ts";
 const applier = "src/replica/applier.ts";
 const clocks = "src/replica/clock-watch.ts";
@@ -77,7 +77,7 @@ export const diskMutants: readonly Mutant[] = [
     replace: `  await put(encoder.trailer());`,
   }),
   mutant("identity-unchecked", "a decayed identity file is believed", {
-    file: directory,
+    file: identity,
     find: `known.crc === crcOf(documentOf(known)) ? known : null;`,
     replace: `Number.isFinite(crcOf(documentOf(known))) ? known : null;`,
   }),

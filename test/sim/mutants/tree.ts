@@ -9,7 +9,15 @@ import { type Mutant, planted } from "./mutant.ts";
 export const root: string = fileURLToPath(new URL("../../..", import.meta.url));
 
 /** What the simulator needs of the tree. */
-const copied = ["src", "test/sim", "test/raft", "package.json", "tsconfig.json", "deno.json"];
+const copied = [
+  "src",
+  "runtimes",
+  "test/sim",
+  "test/raft",
+  "package.json",
+  "tsconfig.json",
+  "deno.json",
+];
 
 /** The files of a mutant, changed. @throws {RangeError} where its text is not found exactly once. */
 export async function plant(from: string, { name, edits }: Mutant): Promise<Map<string, string>> {
