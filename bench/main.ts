@@ -12,6 +12,7 @@ import { bulk } from "./rows/bulk.ts";
 import { disk } from "./rows/disk.ts";
 import { failover } from "./rows/failover.ts";
 import { large } from "./rows/large.ts";
+import { overload } from "./rows/overload.ts";
 import { throughput } from "./rows/throughput.ts";
 import { watch } from "./rows/watch.ts";
 import { endAll } from "./system.ts";
@@ -72,6 +73,7 @@ async function sectionsOf(bench: Bench): Promise<Section[]> {
     ...(wants("put", "get") ? [await throughput(bench)] : []),
     ...(wants("batch", "transaction") ? [await bulk(bench)] : []),
     ...(wants("watch") ? [await watch(bench)] : []),
+    ...(wants("overload") ? [await overload(bench)] : []),
     ...(wants("failover") ? [await failover(bench)] : []),
     ...(wants("disk") ? [await disk(bench)] : []),
     ...(wants("memory", "restart", "snapshot") ? await large(bench) : []),

@@ -9,6 +9,7 @@ export const allRows = [
   "batch",
   "transaction",
   "watch",
+  "overload",
   "failover",
   "disk",
   "memory",
@@ -30,6 +31,7 @@ export interface Options {
   readonly growth: readonly GrowthName[];
   readonly seconds: number;
   readonly rounds: number;
+  readonly overloadSeconds: number;
   readonly outstanding: { readonly put: readonly number[]; readonly get: readonly number[] };
   readonly keys: number;
   readonly bigKeys: number;
@@ -55,6 +57,7 @@ turns in every round. Clients and all nodes share this machine, so ratios count 
       batch      puts/s through /v1/batch, 100 in a request
       transaction  puts/s through /v1/txn, two in a request that checks one key
       watch      events/s to 1, 100 and 1,000 watchers of the leader, and PUT's latency meanwhile
+      overload   twice the load that the cluster carries at its best, for --overload-seconds
       failover   longest gap between acknowledged writes when the leader is ended by kill -9
       disk       bytes that reach the disk per PUT and node (Linux)
       memory     resident memory for --big-keys keys of ${KEY_BYTES} bytes
@@ -65,6 +68,7 @@ turns in every round. Clients and all nodes share this machine, so ratios count 
       nodes      1, 3, 5 nodes             clients    1 to 1,024 requests outstanding
   --seconds 2                length of one measurement
   --rounds 3                 how often each is repeated; tables show median and min–max
+  --overload-seconds 120     length of an overload
   --outstanding 256,1        requests under way at a time, for put and get
   --keys 2000                keys in the store, but for rows and tables with --big-keys
   --big-keys 1000000
@@ -114,6 +118,7 @@ export function readOptions(args: readonly string[]): Options | null {
     growth,
     seconds: whole("seconds", values.seconds, { min: 1, max: 3600 }),
     rounds: whole("rounds", values.rounds, { min: 1, max: 1000 }),
+    overloadSeconds: whole("overload-seconds", values["overload-seconds"], { min: 5, max: 3600 }),
     outstanding: outstanding === undefined
       ? defaultOutstanding
       : { put: outstanding, get: outstanding },
@@ -135,6 +140,7 @@ interface Values {
   readonly runtimes: string;
   readonly seconds: string;
   readonly rounds: string;
+  readonly "overload-seconds": string;
   readonly keys: string;
   readonly "big-keys": string;
   readonly "value-bytes": string;
@@ -156,6 +162,7 @@ function parse(args: readonly string[]): Values {
         runtimes: { type: "string", default: "all" },
         seconds: { type: "string", default: "2" },
         rounds: { type: "string", default: "3" },
+        "overload-seconds": { type: "string", default: "120" },
         keys: { type: "string", default: "2000" },
         "big-keys": { type: "string", default: "1000000" },
         "value-bytes": { type: "string", default: "256" },

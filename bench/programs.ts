@@ -2,7 +2,12 @@
 import { run } from "../test/matrix/harness/node-process.ts";
 
 /** Names of Debian's packages. */
-const packages = { wrk: "wrk", etcd: "etcd-server", h2load: "nghttp2-client" } as const;
+const packages = {
+  wrk: "wrk",
+  etcd: "etcd-server",
+  h2load: "nghttp2-client",
+  taskset: "util-linux",
+} as const;
 
 export type Program = keyof typeof packages;
 

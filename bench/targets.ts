@@ -10,6 +10,7 @@ export type TargetName =
   | "putAlone"
   | "putHono"
   | "batch"
+  | "overload"
   | "failover"
   | "snapshot"
   | "memoryEtcd"
@@ -56,6 +57,7 @@ const targets: Readonly<Record<TargetName, Target>> = {
     is: "≥",
     of: { bun: 10, deno: 10, node: 6 },
   },
+  overload: { what: "PUT/s under twice the load ÷ at its best", is: "≥", of: same(0.9) },
   failover: {
     what: "longest write gap after kill -9 of the leader ÷ etcd's",
     is: "≤",

@@ -16,6 +16,7 @@ declare const Deno: {
     options: {
       readonly hostname: string;
       readonly port: number;
+      readonly tcpBacklog: number;
       readonly onListen: () => void;
     },
     handler: (request: Request) => Promise<Response>,
@@ -33,9 +34,9 @@ export const runtime: Runtime = {
     serveTls({ by: "server", overrideGlobalObjects: false }, ...listening),
   // `node:fs` blocks the event loop there for as long as standard error is full.
   logSink: (bytes) => Deno.stderr.write(bytes),
-  serve: async ({ host, port }, handler) => {
+  serve: async ({ host, port }, handler, { backlogMax }) => {
     const server = Deno.serve(
-      { hostname: host, port, onListen: () => {} },
+      { hostname: host, port, tcpBacklog: backlogMax, onListen: () => {} },
       (request) => handler(request),
     );
     return {

@@ -26,6 +26,7 @@ import {
   DISK_STALL_MS,
   type NodeConfig,
   PEER_TIMEOUT_FACTOR,
+  proposalLimits,
   raftLimits,
   serverLimits,
 } from "../src/config.ts";
@@ -103,6 +104,7 @@ export function assembleReplica<Result>(setup: ReplicaSetup<Result>): Promise<Re
       birth: cluster.birth,
       snapshotEntries: config.snapshotEntries,
       snapshotBytes: config.snapshotBytes,
+      proposals: proposalLimits,
       peerTimeoutMs: PEER_TIMEOUT_FACTOR * config.electionTimeoutMs,
       diskStallMs: DISK_STALL_MS,
     },

@@ -35,7 +35,7 @@ export const runtime: Runtime = {
     const door = answerPlain(server, listener as unknown as PlainListener, limits);
     await new Promise<void>((resolve, reject) => {
       server.once("error", reject);
-      server.listen(port, host, resolve);
+      server.listen({ port, host, backlog: limits.backlogMax }, resolve);
     });
     return {
       close: (timeoutMs) =>

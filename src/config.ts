@@ -17,7 +17,7 @@ import { exposureRules, exposureWarnings, type TlsPaths, tlsPathsOf } from "./co
 import { advertised, dataOf, type Discovery, rules, standingOf } from "./config/rules.ts";
 import { type Read, readerOf, type Texts } from "./config/sources.ts";
 import { BadConfiguration } from "./errors.ts";
-import type { LogLevel } from "./ports.ts";
+import type { LogLevel, ProposalLimits } from "./ports.ts";
 import type { RaftLimits } from "./raft/step.ts";
 import type { NodeId } from "./raft/types.ts";
 
@@ -38,6 +38,9 @@ export const raftLimits: Omit<RaftLimits, "trailingEntries"> = {
   pendingReadsMax: 4096,
   trailingBytesMax: 64 * MIB,
 };
+
+/** When a leader refuses what clients propose, its followers' included; see {@link ProposalLimits}. */
+export const proposalLimits: ProposalLimits = { delayMsMax: 500, pendingMin: 32 };
 
 /** Entries in one append message: as many as its bytes can hold of the smallest record, which is 25 bytes. */
 export const APPEND_ENTRIES_MAX: number = Math.ceil(raftLimits.appendBytesMax / 25);
@@ -60,6 +63,8 @@ export interface ServerLimits {
   readonly arrivalTimeoutMs: number;
   /** How long a connection may stay open without a request, in milliseconds. */
   readonly idleTimeoutMs: number;
+  /** Connections that wait to be accepted; the system may bound them lower (Linux: `net.core.somaxconn`). */
+  readonly backlogMax: number;
   /** Bytes of a body that a runtime hands on at all; the routes' own limits are lower. */
   readonly bodyBytesMax: number;
 }
@@ -69,6 +74,7 @@ export const serverLimits: ServerLimits = {
   headersTimeoutMs: 10_000,
   arrivalTimeoutMs: 60_000,
   idleTimeoutMs: 75_000,
+  backlogMax: 4096,
   bodyBytesMax: 64 * MIB,
 };
 

@@ -55,9 +55,16 @@ export class PeerUnreachable extends Error {
   override readonly name = "PeerUnreachable";
   /** False only where the request certainly never reached the peer: the connection was refused. */
   readonly maybeReceived: boolean;
-  constructor(message: string, maybeReceived: boolean) {
+  /** `busy` where nothing was sent because too much is on its way to the peer already. */
+  readonly reason: "unreachable" | "busy";
+  constructor(
+    message: string,
+    maybeReceived: boolean,
+    reason: "unreachable" | "busy" = "unreachable",
+  ) {
     super(message);
     this.maybeReceived = maybeReceived;
+    this.reason = reason;
   }
 }
 

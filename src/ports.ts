@@ -305,3 +305,11 @@ export type Logger = (
   message: string,
   fields?: Readonly<Record<string, unknown>>,
 ) => void;
+
+/** When what clients propose is refused before anything is appended. */
+export interface ProposalLimits {
+  /** While the oldest proposal whose fate is open is older, in milliseconds; */
+  readonly delayMsMax: number;
+  /** but for so many at a time. */
+  readonly pendingMin: number;
+}

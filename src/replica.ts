@@ -25,7 +25,7 @@ import { Driver } from "./replica/driver.ts";
 import { forwardCommand, forwardReply } from "./replica/forward.ts";
 import { Management } from "./replica/management.ts";
 import type { ReplicaParts } from "./replica/parts.ts";
-import { type Applied, NotLeader, Proposals } from "./replica/proposals.ts";
+import { type Applied, type Asked, NotLeader, Proposals } from "./replica/proposals.ts";
 import { Reads } from "./replica/reads.ts";
 import { type Health, healthOf, type ReplicaStatus } from "./replica/status.ts";
 import { Sweep } from "./replica/sweep.ts";
@@ -66,7 +66,7 @@ export class Replica<Result> implements PeerHandler {
     this.clusterId = parts.options.clusterId;
     this.machine = parts.machine;
     this.#office = new Waiters(parts.clock);
-    this.#proposals = new Proposals(parts.observer);
+    this.#proposals = new Proposals(parts);
     this.#sweep = new Sweep(parts.clock, [this.#proposals, this.#reads]);
     this.#management = new Management({
       parts,
@@ -76,7 +76,7 @@ export class Replica<Result> implements PeerHandler {
     });
     this.#timekeeper = timekeeperOf(parts, driver, async (command) => {
       const deadline = parts.clock.now() + dutyTimeoutMs;
-      return await this.#proposeHere(command, deadline) !== null;
+      return await this.#proposeHere(command, { lane: "own", deadline }) !== null;
     });
   }
 
@@ -159,7 +159,7 @@ export class Replica<Result> implements PeerHandler {
       const applied = leader === null
         ? null
         : leader === this.id
-        ? await this.#proposeHere(command, deadline, span)
+        ? await this.#proposeHere(command, { deadline, span })
         : await forwardCommand(this.#parts, leader, command, { deadline, span });
       if (applied !== null) return applied;
       await this.#office.change(Math.min(deadline, clock.now() + retryIntervalMs));
@@ -294,21 +294,16 @@ export class Replica<Result> implements PeerHandler {
   ): Promise<ForwardReply> {
     return forwardReply(this.machine, () => {
       this.#driver.assertRunning();
-      return this.#proposeHere(command, this.#parts.clock.now() + timeoutMs, span);
+      return this.#proposeHere(command, { deadline: this.#parts.clock.now() + timeoutMs, span });
     });
   }
 
   /** Null where this node does not lead (any more) and nothing was appended. */
-  async #proposeHere(
-    command: Uint8Array,
-    deadline: number,
-    span: Span | null = null,
-  ): Promise<Applied<Result> | null> {
+  async #proposeHere(command: Uint8Array, asked: Asked): Promise<Applied<Result> | null> {
     const { raft, room } = this.#driver;
     if (raft.role !== "leader") return null;
     room.admit(command, raft.shortage);
-    const now = this.#parts.clock.now();
-    const proposed = this.#proposals.gather(command, { now, deadline, span });
+    const proposed = this.#proposals.gather(command, asked);
     this.#flushSoon();
     try {
       return await proposed;
@@ -327,11 +322,9 @@ export class Replica<Result> implements PeerHandler {
   #flush(): void {
     this.#flushing = false;
     if (this.#driver.state !== "running") return;
-    const id = this.#nextId++;
-    const commands = this.#proposals.submit(id);
-    if (commands !== null) {
-      this.#timekeeper?.stamp(commands);
-      this.#driver.step({ type: "propose", id, commands });
+    for (const event of this.#proposals.submit(() => this.#nextId++)) {
+      this.#timekeeper?.stamp(event.commands);
+      this.#driver.step(event);
     }
     for (const read of this.#reads.submit(() => this.#nextId++)) {
       this.#driver.step({ type: "read", ...read });

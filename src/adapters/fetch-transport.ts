@@ -320,7 +320,7 @@ const NEVER_SENT: ReadonlySet<unknown> = new Set([
 
 function unreachable(what: string, error: unknown): PeerUnreachable {
   if (error instanceof PeerUnreachable) {
-    return new PeerUnreachable(`${what}: ${error.message}`, error.maybeReceived);
+    return new PeerUnreachable(`${what}: ${error.message}`, error.maybeReceived, error.reason);
   }
   const { message, code, cause } = describe(error);
   const detail = cause === undefined ? message : `${message}: ${describe(cause).message}`;

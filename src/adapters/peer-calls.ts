@@ -90,7 +90,7 @@ export class Lane {
   wait(signal: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
       if (this.#waiting.size >= this.#limits.waitingMax) {
-        reject(new PeerUnreachable("too many requests are on their way", false));
+        reject(new PeerUnreachable("too many requests are on their way", false, "busy"));
         return;
       }
       const proceed = (): void => {
@@ -99,7 +99,7 @@ export class Lane {
       };
       const give = (): void => {
         this.#waiting.delete(proceed);
-        reject(new PeerUnreachable("no place to send in time", false));
+        reject(new PeerUnreachable("no place to send in time", false, "busy"));
       };
       this.#waiting.add(proceed);
       signal.addEventListener("abort", give, { once: true });

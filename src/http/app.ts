@@ -9,6 +9,7 @@ import { accessVersion } from "../kv/access/grant.ts";
 import type { KvMachine } from "../kv/machine.ts";
 import type { Credentials, Logger, Tracer } from "../ports.ts";
 import { getLive, getLog, getMetrics, getReady, getStatus, putLeader } from "./cluster-routes.ts";
+import { Admission } from "./admission.ts";
 import {
   deleteRole,
   deleteToken,
@@ -107,28 +108,28 @@ export function createApp(options: AppOptions): Hono<{ Bindings: Bindings }> {
     app.all(spelled(path), serve(host, { path, lane, methods }));
 
   if (options.routes !== "cluster") {
-    route("/v1/kv/{key}", "bounded", { GET: getKey, PUT: putKey, DELETE: deleteKey });
-    route("/v1/kv", "bounded", { GET: listKeys, DELETE: deleteKeys });
-    route("/v1/txn", "bounded", { POST: postTransaction });
-    route("/v1/batch", "bounded", { POST: postBatch });
-    route("/v1/leases", "bounded", { GET: listLeases, POST: postLease });
-    route("/v1/leases/{id}", "bounded", { GET: getLease, DELETE: deleteLease });
-    route("/v1/leases/{id}/keepalive", "bounded", { POST: postKeepAlive });
+    route("/v1/kv/{key}", "keys", { GET: getKey, PUT: putKey, DELETE: deleteKey });
+    route("/v1/kv", "keys", { GET: listKeys, DELETE: deleteKeys });
+    route("/v1/txn", "keys", { POST: postTransaction });
+    route("/v1/batch", "keys", { POST: postBatch });
+    route("/v1/leases", "keys", { GET: listLeases, POST: postLease });
+    route("/v1/leases/{id}", "keys", { GET: getLease, DELETE: deleteLease });
+    route("/v1/leases/{id}/keepalive", "keys", { POST: postKeepAlive });
     // What counts as open is its answer's beginning, not its stream.
-    route("/v1/watch", "bounded", { GET: watchKeys });
-    route("/v1/access/self", "bounded", { GET: getSelf });
-    route("/v1/access/tokens", "bounded", { GET: listTokens, POST: postToken });
-    route("/v1/access/tokens/{id}", "bounded", { DELETE: deleteToken });
-    route("/v1/access/roles", "bounded", { GET: listRoles });
-    route("/v1/access/roles/{name}", "bounded", { PUT: putRole, DELETE: deleteRole });
-    route("/v1/backup", "bounded", { GET: getBackup });
-    route("/v1/restore", "bounded", { POST: postRestore });
+    route("/v1/watch", "keys", { GET: watchKeys });
+    route("/v1/access/self", "operator", { GET: getSelf });
+    route("/v1/access/tokens", "operator", { GET: listTokens, POST: postToken });
+    route("/v1/access/tokens/{id}", "operator", { DELETE: deleteToken });
+    route("/v1/access/roles", "operator", { GET: listRoles });
+    route("/v1/access/roles/{name}", "operator", { PUT: putRole, DELETE: deleteRole });
+    route("/v1/backup", "operator", { GET: getBackup });
+    route("/v1/restore", "operator", { POST: postRestore });
   }
-  route("/v1/log", "bounded", { GET: getLog });
-  route("/v1/leader", "bounded", { PUT: putLeader });
-  route("/v1/members", "bounded", { GET: getMembers, POST: postMember, PUT: putMembers });
-  route("/v1/members/{id}", "bounded", { DELETE: deleteMember });
-  route("/openapi.json", "bounded", { GET: getOpenApi });
+  route("/v1/log", "operator", { GET: getLog });
+  route("/v1/leader", "operator", { PUT: putLeader });
+  route("/v1/members", "operator", { GET: getMembers, POST: postMember, PUT: putMembers });
+  route("/v1/members/{id}", "operator", { DELETE: deleteMember });
+  route("/openapi.json", "operator", { GET: getOpenApi });
   route("/v1/status", "always", { GET: getStatus });
   route("/livez", "always", { GET: getLive });
   route("/readyz", "always", { GET: getReady });
@@ -142,6 +143,7 @@ export function createApp(options: AppOptions): Hono<{ Bindings: Bindings }> {
   return app;
 }
 
+/** What all requests of an app share. */
 function hostOf(options: AppOptions): Host {
   const { replica, machine, metrics } = options;
   const credentials = options.access?.credentials ?? null;
@@ -152,6 +154,7 @@ function hostOf(options: AppOptions): Host {
     ...options,
     limits,
     watchers,
+    admission: new Admission(limits, options.now),
     arrivals: new Arrivals(limits.bodyTimeoutMs),
     metrics: () =>
       metrics.text({
@@ -163,7 +166,7 @@ function hostOf(options: AppOptions): Host {
         floor: machine.store.floor,
         usage: machine.usage,
         watchers,
-        open: { requests: host.open, arrivingBytes: host.arrivingBytes },
+        open: { requests: host.open.keys, arrivingBytes: host.arrivingBytes },
         now: host.now(),
       }),
     gate: new Gate({
@@ -180,7 +183,8 @@ function hostOf(options: AppOptions): Host {
     }),
     credentials,
     requests: metrics.requests,
-    open: 0,
+    refused: (bound) => metrics.refused(bound),
+    open: { keys: 0, operator: 0 },
     arrivingBytes: 0,
     backups: 0,
   };

@@ -22,7 +22,9 @@ export async function readBody({ host, request }: Exchange, bytesMax: number): P
   if (said === 0 || (said === null && reader === undefined)) return new Uint8Array();
   const share = said ?? bytesMax;
   if (host.arrivingBytes + share > host.limits.arrivingBytesMax) {
-    throw new Refusal("overloaded", "too many bytes are arriving at a time");
+    throw new Refusal("overloaded", "too many bytes are arriving at a time", {
+      bound: "arriving_bytes",
+    });
   }
   host.arrivingBytes += share;
   try {

@@ -9,10 +9,11 @@ import type { Credentials, Logger, MemberRequest, MembersView, Span, Tracer } fr
 import type { Right } from "./access/rights.ts";
 import { anybody, type Caller, type Gate } from "./access/gate.ts";
 import type { Need } from "../kv/access/principal.ts";
+import type { Admission } from "./admission.ts";
 import type { Arrivals } from "./arrivals.ts";
 import type { HttpLimits } from "./limits.ts";
 import type { RequestMetrics } from "./metrics.ts";
-import { problemOf, refusalOf } from "./problem.ts";
+import { type Bound, problemOf, Refusal, refusalOf } from "./problem.ts";
 import { shownTarget } from "./target.ts";
 import { utf8Length } from "./text.ts";
 import type { WatchHub } from "./watch/hub.ts";
@@ -84,10 +85,14 @@ export interface Host {
   readonly gate: Gate;
   /** Null where there are no tokens here. */
   readonly credentials: Credentials | null;
+  /** Who may begin. */
+  readonly admission: Admission;
   /** Bodies that are arriving. */
   readonly arrivals: Arrivals;
+  /** Told of each request that is refused as overloaded. */
+  readonly refused: (bound: Bound) => void;
   /** Requests open now, of those that are bounded. */
-  open: number;
+  readonly open: Record<"keys" | "operator", number>;
   /** Bytes that the bodies arriving now may come to. */
   arrivingBytes: number;
   /** Backups that are being taken. */
@@ -207,6 +212,18 @@ export class Exchange {
     return this.raw(status, bytes, { ...extra, headers });
   }
 
+  /**
+   * The answer to a request that is refused before anything is done for it. It costs little: what is spent on refusing
+   * is missing where requests are served.
+   */
+  overloaded(bound: keyof typeof overloads): Response {
+    const { refusal, texts } = overloads[bound];
+    const { method } = this.request;
+    if (this.wantsCbor || method === "HEAD") return this.refuse(refusal);
+    this.host.refused(bound);
+    return this.raw(429, texts[method === "GET" ? "read" : "write"], { headers: overloadHeaders });
+  }
+
   /** The answer to a request that `error` ended. Defects are logged, and end the node where they have to. */
   refuse(error: unknown): Response {
     const refusal = refusalOf(error);
@@ -220,11 +237,34 @@ export class Exchange {
       if (error instanceof InvariantViolation) onDefect(error);
     }
     const { status, body, headers } = problemOf(refusal, method);
+    if (status === 429) this.host.refused(refusal.extra.bound ?? "log");
     const { revision } = refusal.extra;
     const extra = revision === undefined ? { headers } : { headers, revision };
     return this.document(status, body, extra, problemType);
   }
 }
+
+/** What a request is refused with before anything is done for it, and the texts of it. */
+class Overload {
+  readonly refusal: Refusal;
+  readonly texts: Readonly<Record<"read" | "write", string>>;
+
+  constructor(bound: Bound, detail: string) {
+    this.refusal = new Refusal("overloaded", detail, { bound });
+    this.texts = {
+      read: JSON.stringify(problemOf(this.refusal, "GET").body),
+      write: JSON.stringify(problemOf(this.refusal, "PUT").body),
+    };
+  }
+}
+const overloads: Readonly<Record<"open_requests" | "admission_delay", Overload>> = {
+  open_requests: new Overload("open_requests", "too many requests are open"),
+  admission_delay: new Overload("admission_delay", "it waited too long for those before it"),
+};
+const overloadHeaders = {
+  ...problemOf(overloads.open_requests.refusal, "PUT").headers,
+  "content-type": problemType,
+};
 
 /** What clients send that don't care; it spares them the look at the rest. */
 const anything = "*/*";

@@ -1,13 +1,17 @@
+import type { AdmissionLimits } from "./admission.ts";
+
 /** Bounds on what clients may send and hold, each with its name. Sizes are bytes, times milliseconds. */
-export interface HttpLimits {
+export interface HttpLimits extends AdmissionLimits {
   /** The largest value (`--max-value-bytes`); 413 beyond. */
   readonly valueBytesMax: number;
   /** By then every request is answered (`--request-timeout`), not counting its body's transfer. */
   readonly requestTimeoutMs: number;
   /** How long a request's body may take to arrive; 408 beyond. */
   readonly bodyTimeoutMs: number;
-  /** Requests for keys that are open at a time; 429 beyond. Health, status and peers are not counted. */
+  /** Requests for keys that are open at a time, those that wait to begin included; 429 beyond. Health, status and peers are not counted. */
   readonly openRequestsMax: number;
+  /** Requests for members, the leader, the log and the API's description that are open at a time; 429 beyond. */
+  readonly operatorRequestsMax: number;
   /** Bytes that the bodies now arriving may come to; 429 beyond. */
   readonly arrivingBytesMax: number;
   /**
@@ -52,7 +56,12 @@ export const defaultHttpLimits: HttpLimits = {
   valueBytesMax: 1024 * 1024,
   requestTimeoutMs: 2000,
   bodyTimeoutMs: 30_000,
-  openRequestsMax: 4096,
+  openRequestsMax: 8192,
+  operatorRequestsMax: 64,
+  turnRequestsMax: 128,
+  replicaDelayMs: 250,
+  replicaRequestsMin: 16,
+  admissionDelayMsMax: 1000,
   arrivingBytesMax: 256 * 1024 * 1024,
   drainBytesMax: 16 * 1024 * 1024,
   drainTimeoutMs: 1000,

@@ -11,7 +11,9 @@ import { Figures } from "./metrics/figures.ts";
 import { NetworkMetrics } from "./metrics/network.ts";
 import { type NodeBuild, ProcessMetrics } from "./metrics/process.ts";
 import { RequestMetrics } from "./metrics/requests.ts";
+import { RefusalMetrics } from "./metrics/refusals.ts";
 import { type ProposalOutcome, type ReadOutcome, ServerMetrics } from "./metrics/server.ts";
+import type { Bound } from "./problem.ts";
 import type { MetricsSource } from "./metrics/source.ts";
 import { defineStore } from "./metrics/store.ts";
 import { WatchdogMetrics } from "./metrics/watchdog.ts";
@@ -32,6 +34,7 @@ export class Metrics implements ReplicaObserver, PeerObserver, WalObserver {
   /** Event loop, stalls, clocks, and room on the disk. */
   readonly watchdog: WatchdogMetrics = new WatchdogMetrics(this.figures);
   readonly #server = new ServerMetrics(this.figures);
+  readonly #refusals = new RefusalMetrics(this.figures);
   readonly #network = new NetworkMetrics(this.figures);
   readonly #disk = new DiskMetrics(this.figures);
   readonly #snapshots = new SnapshotMetrics(this.figures);
@@ -100,6 +103,11 @@ export class Metrics implements ReplicaObserver, PeerObserver, WalObserver {
 
   synced(seconds: number): void {
     this.#disk.synced(seconds);
+  }
+
+  /** A request was refused as overloaded. */
+  refused(bound: Bound): void {
+    this.#refusals.refused(bound);
   }
 
   /** The text of a scrape. */

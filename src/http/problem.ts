@@ -25,12 +25,29 @@ const titles: Readonly<Record<ProblemCode, string>> = {
   outcome_unknown: "Outcome unknown",
 };
 
+/** What has to be said of requests that are refused as overloaded: which bound they met. See README.md. */
+export const bounds = [
+  "open_requests",
+  "admission_delay",
+  "arriving_bytes",
+  "watchers",
+  "idempotency_keys",
+  "leases",
+  /** The replica's: what is uncommitted or not applied yet, how long that takes, what is on its way to the leader. */
+  "log",
+] as const;
+export type Bound = typeof bounds[number];
+
 /** What a {@link Refusal} says besides code and detail. */
 export interface RefusalExtra {
   /** Where it is not the code's own. */
   readonly status?: number;
   /** What became of a write, where the status does not say it. */
   readonly outcome?: Outcome;
+  /** Of `overloaded`. */
+  readonly bound?: Bound;
+  /** When to come again, in seconds, where that is not soon. */
+  readonly retryAfter?: number;
   /** Further members of the problem. */
   readonly members?: Readonly<Record<string, unknown>>;
   readonly headers?: Readonly<Record<string, string>>;
@@ -119,7 +136,7 @@ export function problemOf(refusal: Refusal, method: string): ProblemAnswer {
     ...extra.members,
   };
   const headers = status === 429 || status === 503
-    ? { "retry-after": "1", ...extra.headers }
+    ? { "retry-after": String(extra.retryAfter ?? 1), ...extra.headers }
     : extra.headers ?? {};
   return { status, body, headers };
 }

@@ -11,13 +11,16 @@ import { badRequest, forbidden, Refusal, unknownToken } from "./problem.ts";
 import { textOfKey } from "./text.ts";
 import { idempotencyHeader, sequenceHeader } from "./wire.ts";
 
+/** When to ask for a lease again where there can be no more, in seconds. */
+const leasesRetrySeconds = 10;
+
 /**
  * What came of the command. With an `Idempotency-Key` it takes effect once, however often it comes.
  * @throws {NotApplied} {OutcomeUnknown}
  * @throws {Refusal} 400 where the headers that ask for it are not what they have to be; 401, 403.
  */
 export async function propose(exchange: Exchange, command: Uint8Array): Promise<KvResult> {
-  const { replica, machine } = exchange.host;
+  const { admission, replica, machine } = exchange.host;
   const { headers } = exchange.request;
   if (exchange.caller.type === "bearer") {
     const decoded = decodeCommand(command);
@@ -26,8 +29,27 @@ export async function propose(exchange: Exchange, command: Uint8Array): Promise<
   const session = headers.get(idempotencyHeader);
   const payload = session === null ? command : keyed(session, headers, command);
   const tokened = withToken(exchange, payload);
-  const { result } = await replica.propose(tokened, exchange.timeoutMs, exchange.span);
+  const { result } = await admission.through(
+    replica.propose(tokened, exchange.timeoutMs, exchange.span),
+  );
+  if (result.type === "keysFull") {
+    throw keysFull(result.revision, machine.keysFreeAt - replica.time());
+  }
   return result;
+}
+
+/** Room comes with the first session that is forgotten: till then, in so many milliseconds, the same would be answered. */
+function keysFull(revision: number, inMs: number | null): Refusal {
+  const retryAfter = Math.max(1, Math.ceil((inMs ?? 0) / 1000));
+  const detail = "no more idempotency keys can be kept now";
+  return new Refusal("overloaded", detail, { revision, bound: "idempotency_keys", retryAfter });
+}
+
+/** Leases go when their time is over, or their clients are done: nobody knows when the next will. */
+function leasesFull(revision: number): Refusal {
+  const retryAfter = leasesRetrySeconds;
+  const detail = "there can be no more leases now";
+  return new Refusal("overloaded", detail, { revision, bound: "leases", retryAfter });
 }
 
 /** Every replica asks again whether the caller may: where the cluster has no token yet, none does. */
@@ -92,9 +114,9 @@ export function refusalOfResult(result: KvResult): Refusal {
         { revision },
       );
     case "keysFull":
-      return new Refusal("overloaded", "no more idempotency keys can be kept now", { revision });
+      return keysFull(revision, null);
     case "leasesFull":
-      return new Refusal("overloaded", "there can be no more leases now", { revision });
+      return leasesFull(revision);
     case "unauthenticated":
       return unknownToken(revision);
     case "forbidden":

@@ -112,7 +112,7 @@ export async function confirm(
   const reading = span?.child("read") ?? null;
   let error: string | null = "no_leader";
   try {
-    await host.replica.read(level, timeoutMs);
+    await host.admission.through(host.replica.read(level, timeoutMs));
     error = null;
   } finally {
     reading?.end(error);

@@ -11,8 +11,11 @@ export type AppContext = Context<{ Bindings: Bindings }>;
 export type Handler = (exchange: Exchange) => Response | Promise<Response>;
 /** By method; `HEAD` is answered by `GET`. */
 export type Methods = Readonly<Record<string, Handler>>;
-/** Whether a route's requests count as open ones; health and status answer also under load. */
-export type Lane = "bounded" | "always";
+/**
+ * Which bounds a route's requests stand under. Those for keys wait their turn; an operator's don't, and have places of
+ * their own; health, status and metrics are answered whatever goes on.
+ */
+export type Lane = "keys" | "operator" | "always";
 
 export interface Route {
   /** As the table of rights, and `openapi.json`, have it. */
@@ -42,8 +45,6 @@ export function serve(
   if (get !== undefined) handlers.set("HEAD", get);
   const allow = [...handlers.keys()].toSorted().join(", ");
   const { gate } = host;
-  const { openRequestsMax } = host.limits;
-  const share = lane === "bounded" ? 1 : 0;
   const answer = async (
     exchange: Exchange,
     found: Guarded | undefined,
@@ -57,17 +58,14 @@ export function serve(
         }),
       );
     }
-    if (share > 0 && host.open >= openRequestsMax) {
-      return exchange.refuse(new Refusal("overloaded", "too many requests are open"));
-    }
-    host.open += share;
-    try {
+    const handle = async (): Promise<Response> => {
       if (gate.isClosed || origin !== undefined) await exchange.enter(found.right, origin);
       return await found.handler(exchange);
+    };
+    try {
+      return lane === "always" ? await handle() : await within(exchange, lane, handle);
     } catch (error) {
       return exchange.refuse(error);
-    } finally {
-      host.open -= share;
     }
   };
   const figuresOf = host.requests.route(path);
@@ -99,4 +97,28 @@ function guarded(path: string, methods: Methods): Map<string, Guarded> {
     handlers.set(method, { handler, right });
   }
   return handlers;
+}
+
+/** Handles a request within the bounds of its lane. */
+async function within(
+  exchange: Exchange,
+  lane: "keys" | "operator",
+  handle: () => Promise<Response>,
+): Promise<Response> {
+  const { host } = exchange;
+  const { openRequestsMax, operatorRequestsMax } = host.limits;
+  if (host.open[lane] >= (lane === "keys" ? openRequestsMax : operatorRequestsMax)) {
+    return exchange.overloaded("open_requests");
+  }
+  const entered = lane === "keys" ? host.admission.enter(host.open.keys) : null;
+  host.open[lane]++;
+  try {
+    if (entered === null) return await handle();
+    const waitedMs = await entered;
+    if (waitedMs === null) return exchange.overloaded("admission_delay");
+    exchange.timeoutMs = Math.max(1, exchange.timeoutMs - waitedMs);
+    return await handle();
+  } finally {
+    host.open[lane]--;
+  }
 }

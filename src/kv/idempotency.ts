@@ -116,6 +116,12 @@ export class Idempotency {
     return { sessions, answers, bytes: this.#bytes, bytesMax: this.#bytesMax };
   }
 
+  /** When the session that was used longest ago may be forgotten, in the cluster's time; 0 where there is none. */
+  get freesAt(): number {
+    const { first } = this.#used;
+    return first === undefined ? 0 : timeOfText(first[0]) + sessionMs;
+  }
+
   /** Half of all that can be kept is. */
   get isHalfFull(): boolean {
     return this.#bytes >= this.#bytesMax / 2;

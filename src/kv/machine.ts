@@ -87,6 +87,11 @@ export class KvMachine {
     return usageOf(this.#state);
   }
 
+  /** When there may be room for an idempotency key again, where there is none, in the cluster's time. */
+  get keysFreeAt(): number {
+    return this.#state.idempotency.freesAt;
+  }
+
   /** Undefined where there is no such lease. */
   lease(id: LeaseId): Lease | undefined {
     return this.#state.leases.get(id);

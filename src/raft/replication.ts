@@ -16,10 +16,10 @@ import type { Entry, Index, Millis, NodeId } from "./types.ts";
 
 /** Appends what the bounds admit of a batch, in order, and says where it stands. */
 export function onPropose(core: Core, event: RaftEvent & { readonly type: "propose" }): void {
-  const { id, commands } = event;
+  const { id, commands, own = false } = event;
   const { term, log, limits, leadership: office } = core;
   const firstIndex = log.lastIndex + 1;
-  const refusal = refusalOf(core, office);
+  const refusal = refusalOf(office) ?? (own ? null : overload(core));
   if (office === null || refusal !== null) {
     core.answer({ type: "proposed", id, firstIndex, term, accepted: 0, reason: refusal });
     return;
@@ -28,7 +28,8 @@ export function onPropose(core: Core, event: RaftEvent & { readonly type: "propo
   let crc = log.last.crc;
   for (const payload of commands) {
     const uncommitted = office.uncommittedBytes;
-    if (uncommitted > 0 && uncommitted + payload.byteLength > limits.uncommittedBytesMax) break;
+    const exceeds = uncommitted + payload.byteLength > limits.uncommittedBytesMax;
+    if (exceeds && uncommitted > 0 && !own) break;
     const index = firstIndex + entries.length;
     const entry = core.options.seal({ index, term, kind: "command", payload }, crc);
     office.uncommittedBytes += payload.byteLength;
@@ -41,9 +42,12 @@ export function onPropose(core: Core, event: RaftEvent & { readonly type: "propo
   core.answer({ type: "proposed", id, firstIndex, term, accepted, reason });
 }
 
-function refusalOf(core: Core, office: Leadership | null): RejectReason | null {
+function refusalOf(office: Leadership | null): RejectReason | null {
   if (office === null) return "notLeader";
-  if (office.transfer !== null) return "transferring";
+  return office.transfer === null ? null : "transferring";
+}
+
+function overload(core: Core): RejectReason | null {
   return core.commit - core.applied > core.limits.applyLagMax ? "overloaded" : null;
 }
 

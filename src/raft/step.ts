@@ -24,7 +24,13 @@ export type RaftEvent =
   /** A peer's request or reply. */
   | { readonly type: "receive"; readonly message: Message }
   /** Commands to append, one batch: all that came in one turn of the event loop. Answered by one `proposed`. */
-  | { readonly type: "propose"; readonly id: RequestId; readonly commands: readonly Uint8Array[] }
+  | {
+    readonly type: "propose";
+    readonly id: RequestId;
+    readonly commands: readonly Uint8Array[];
+    /** The leader's own: no bound on what clients propose holds them up. Whoever says so bounds them. */
+    readonly own?: true;
+  }
   /** One confirmation for all reads that came in one turn. Answered by `readable` or `readRejected`. */
   | { readonly type: "read"; readonly id: RequestId; readonly level: ReadLevel }
   /** Hand leadership to `target`, or to the most caught-up voter. Answered by `transferred` or `transferRejected`. */

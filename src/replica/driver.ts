@@ -17,6 +17,7 @@ import { DebtWatch } from "./debt.ts";
 import { DiskWatch } from "./disk-watch.ts";
 import { Inbox } from "./inbox.ts";
 import { Notices } from "./notices.ts";
+import { OneTimer } from "./one-timer.ts";
 import type { ReplicaParts } from "./parts.ts";
 import { Room } from "./room.ts";
 import { sendSnapshot, transferTimeouts } from "./snapshot-transfer.ts";
@@ -54,7 +55,7 @@ export class Driver<Result> {
   #state: "new" | "running" | "stopped" | "halted" = "new";
   #halt: (error: Error) => void = () => {};
   #draining = false;
-  #timer: { readonly at: number; readonly cancel: () => void } | null = null;
+  readonly #timer: OneTimer;
   /** Non-null while a received snapshot is put in place: what goes to the disk behind it waits here, in order. */
   #held: (() => void)[] | null = null;
 
@@ -73,6 +74,8 @@ export class Driver<Result> {
     this.#debt = new DebtWatch(parts.debt ?? null, parts.log);
     this.halted = new Promise((resolve) => this.#halt = resolve);
     this.#notices = new Notices(parts);
+    const { heartbeatIntervalMs } = parts.options.raft;
+    this.#timer = new OneTimer(parts.clock, heartbeatIntervalMs, () => this.#onTimer());
   }
 
   /**
@@ -292,19 +295,12 @@ export class Driver<Result> {
     return meta.index <= this.raft.commit || this.#applier.receiver.holds(meta);
   }
 
-  /** One timer, moved only when somebody wants to be called earlier; one that fires early is set again. */
+  /** When somebody wants to be called. */
   #armTimer(): void {
-    const at = Math.min(this.raft.deadline(), this.#disk.deadline());
-    if (this.#timer !== null && this.#timer.at <= at) return;
-    this.#timer?.cancel();
-    this.#timer = null;
-    if (at === Infinity) return;
-    const cancel = this.#parts.clock.timer(at, () => this.#onTimer());
-    this.#timer = { at, cancel };
+    this.#timer.arm(Math.min(this.raft.deadline(), this.#disk.deadline()));
   }
 
   #onTimer(): void {
-    this.#timer = null;
     if (this.#state !== "running") return;
     if (this.#disk.isOverdue()) {
       const { diskStallMs } = this.#parts.options;
@@ -334,8 +330,7 @@ export class Driver<Result> {
   }
 
   #end(): void {
-    this.#timer?.cancel();
-    this.#timer = null;
+    this.#timer.cancel();
     this.room.stop();
     this.#events.length = 0;
     this.#inbox.abandon();

@@ -10,7 +10,7 @@ import type { Applied } from "./proposals.ts";
  * @throws {NotApplied} {OutcomeUnknown}
  */
 export async function forwardCommand<Result>(
-  { transport, clock, machine }: ReplicaParts<Result>,
+  { transport, clock, machine }: Pick<ReplicaParts<Result>, "transport" | "clock" | "machine">,
   leader: NodeId,
   command: Uint8Array,
   { deadline, span }: { readonly deadline: number; readonly span: Span | null },
@@ -37,6 +37,9 @@ export async function forwardCommand<Result>(
   } catch (error) {
     if (!(error instanceof PeerUnreachable)) throw error;
     hop?.end("unreachable");
+    if (error.reason === "busy") {
+      throw new NotApplied("overloaded", "too many writes are on their way to the leader");
+    }
     if (!error.maybeReceived) return null;
     throw new OutcomeUnknown(
       `the leader ${leader} was given the write and did not answer: ${error.message}`,

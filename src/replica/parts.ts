@@ -4,6 +4,7 @@ import type {
   DiskSpace,
   LogDebt,
   Logger,
+  ProposalLimits,
   RecoveredLog,
   ReplicaObserver,
   SnapshotStore,
@@ -23,6 +24,8 @@ export interface ReplicaOptions {
   /** Log entries, and log bytes, since the last snapshot that trigger the next, once they outgrew it: see `applier.ts`. */
   readonly snapshotEntries: number;
   readonly snapshotBytes: number;
+  /** When what clients propose is refused. */
+  readonly proposals: ProposalLimits;
   /** A peer that does not answer a message for so long counts as unreachable. */
   readonly peerTimeoutMs: number;
   /** A write to disk that takes longer ends the process. */

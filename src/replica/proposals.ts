@@ -4,8 +4,8 @@
  * or nothing in time (unknown).
  */
 import { NotApplied, OutcomeUnknown } from "../errors.ts";
-import type { ReplicaObserver, Span } from "../ports.ts";
-import type { Answer } from "../raft/step.ts";
+import type { Clock, ProposalLimits, ReplicaObserver, Span } from "../ports.ts";
+import type { Answer, RaftEvent } from "../raft/step.ts";
 import type { Entry, Index, RequestId, Term } from "../raft/types.ts";
 import { Trail, Trails } from "./trail.ts";
 
@@ -19,6 +19,26 @@ export interface Applied<Result> {
 /** Nothing was appended, because this replica does not lead (any more): another one may be asked. */
 export class NotLeader extends Error {
   override readonly name = "NotLeader";
+}
+
+type ProposeEvent = Extract<RaftEvent, { readonly type: "propose" }>;
+
+/** Whose a proposal is: a client's, or the leader's own, which goes first and is refused for no client's sake. */
+export type ProposalLane = "own" | "clients";
+
+/** How a command is proposed. */
+export interface Asked {
+  /** `clients` unless told. */
+  readonly lane?: ProposalLane;
+  /** By then its fate is told, if only as unknown. */
+  readonly deadline: number;
+  readonly span?: Span | null;
+}
+
+export interface ProposalsParts {
+  readonly observer: ReplicaObserver;
+  readonly clock: Pick<Clock, "now">;
+  readonly options: { readonly proposals: ProposalLimits };
 }
 
 interface Proposal<Result> {
@@ -37,7 +57,9 @@ interface Proposal<Result> {
 export class Proposals<Result> {
   readonly trails: Trails = new Trails();
   readonly #observer: ReplicaObserver;
-  #gathering: Proposal<Result>[] = [];
+  readonly #clock: Pick<Clock, "now">;
+  readonly #limits: ProposalLimits;
+  #gathering: Record<ProposalLane, Proposal<Result>[]> = { own: [], clients: [] };
   readonly #submitted = new Map<RequestId, Proposal<Result>[]>();
   readonly #appended = new Map<Index, Proposal<Result>>();
   /**
@@ -46,38 +68,59 @@ export class Proposals<Result> {
    */
   #displaced: Proposal<Result>[] = [];
 
-  constructor(observer: ReplicaObserver) {
+  constructor({ observer, clock, options }: ProposalsParts) {
     this.#observer = observer;
+    this.#clock = clock;
+    this.#limits = options.proposals;
   }
 
   /** Proposals whose fate is open. */
   get pending(): number {
-    return this.#gathering.length + this.#appended.size + this.#displaced.length;
+    const { own, clients } = this.#gathering;
+    return own.length + clients.length + this.#appended.size + this.#displaced.length;
   }
 
   /** Joins this turn's batch. @throws {NotLeader} {NotApplied} {OutcomeUnknown} */
   gather(
     command: Uint8Array,
-    { now, deadline, span = null }: {
-      readonly now: number;
-      readonly deadline: number;
-      readonly span?: Span | null;
-    },
+    { lane = "clients", deadline, span = null }: Asked,
   ): Promise<Applied<Result>> {
+    const now = this.#clock.now();
     const trail = span === null ? null : new Trail(span);
     return new Promise((resolve, reject) => {
       const fate = { resolve, reject, index: 0, term: 0, trail };
-      this.#gathering.push({ command, startedAt: now, deadline, ...fate });
+      const proposal = { command, startedAt: now, deadline, ...fate };
+      if (lane === "clients" && this.#isSlow(now)) {
+        const reason = "what was proposed before takes too long";
+        return this.#refuse(proposal, new NotApplied("overloaded", reason), now);
+      }
+      this.#gathering[lane].push(proposal);
     });
   }
 
-  /** This turn's batch, for a `propose` event with this `id`; null where there is none. */
-  submit(id: RequestId): Uint8Array[] | null {
-    if (this.#gathering.length === 0) return null;
-    const batch = this.#gathering;
-    this.#gathering = [];
-    this.#submitted.set(id, batch);
-    return batch.map((proposal) => proposal.command);
+  /** Whether the way through the log is so long that one more might not be answered in its time. */
+  #isSlow(now: number): boolean {
+    const { delayMsMax, pendingMin } = this.#limits;
+    if (this.#appended.size < pendingMin) return false;
+    // In the order of the log, and so of their coming.
+    const [oldest] = this.#appended.values();
+    return oldest !== undefined && now - oldest.startedAt > delayMsMax;
+  }
+
+  /** This turn's batches, each as an event for the core under an id of its own: the leader's own first. */
+  submit(nextId: () => RequestId): ProposeEvent[] {
+    const { own, clients } = this.#gathering;
+    if (own.length + clients.length === 0) return [];
+    this.#gathering = { own: [], clients: [] };
+    const events: ProposeEvent[] = [];
+    for (const batch of [own, clients]) {
+      if (batch.length === 0) continue;
+      const id = nextId();
+      const commands = batch.map((proposal) => proposal.command);
+      this.#submitted.set(id, batch);
+      events.push({ type: "propose", id, commands, ...(batch === own ? { own: true } : {}) });
+    }
+    return events;
   }
 
   onProposed(answer: Extract<Answer, { type: "proposed" }>, now: number): void {
@@ -158,8 +201,9 @@ export class Proposals<Result> {
     for (const proposal of this.#appended.values()) this.#giveUp(proposal, now);
     this.#appended.clear();
     for (const proposal of this.#takeDisplaced(() => true)) this.#giveUp(proposal, now);
-    const unproposed = this.#gathering;
-    this.#gathering = [];
+    const { own, clients } = this.#gathering;
+    const unproposed = [...own, ...clients];
+    this.#gathering = { own: [], clients: [] };
     for (const proposal of unproposed) {
       this.#refuse(proposal, new NotApplied("not_ready", "this node is stopping"), now);
     }

@@ -10,7 +10,7 @@ describe("the bench's command line", () => {
     assert.deepEqual(readOptions([])?.rows, ["put", "get", "batch", "failover", "disk"]);
     assert.deepEqual(readOptions(["--growth", "keys"])?.rows, []);
     assert.deepEqual(readOptions(["--growth", "keys", "--rows", "put"])?.rows, ["put"]);
-    assert.equal(readOptions(["--rows", "all", "--growth", "all"])?.rows.length, 10);
+    assert.equal(readOptions(["--rows", "all", "--growth", "all"])?.rows.length, 11);
     assert.equal(readOptions(["--help"]), null);
   });
 
@@ -46,7 +46,18 @@ describe("the bench's command line", () => {
 
   it("names every flag in its help", () => {
     const flags = ["against", "runtimes", "rows", "growth", "seconds", "rounds", "outstanding"];
-    for (const flag of [...flags, "keys", "big-keys", "value-bytes", "streams", "driver", "json"]) {
+    for (
+      const flag of [
+        ...flags,
+        "keys",
+        "big-keys",
+        "value-bytes",
+        "streams",
+        "driver",
+        "json",
+        "overload-seconds",
+      ]
+    ) {
       assert.match(help, new RegExp(`^  --${flag}\\b`, "m"));
     }
   });

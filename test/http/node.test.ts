@@ -7,7 +7,7 @@ import { createMemoryNetwork } from "../../src/adapters/memory-transport.ts";
 import { openMemorySnapshots } from "../../src/adapters/memory-snapshots.ts";
 import { openMemoryWal } from "../../src/adapters/memory-wal.ts";
 import { createSystemClock } from "../../src/adapters/system-clock.ts";
-import { raftLimits } from "../../src/config.ts";
+import { proposalLimits, raftLimits } from "../../src/config.ts";
 import { createApp } from "../../src/http/app.ts";
 import { Metrics } from "../../src/http/metrics.ts";
 import type { Bindings } from "../../src/http/target.ts";
@@ -54,6 +54,7 @@ async function openCluster(
         birth,
         snapshotEntries: 1000,
         snapshotBytes: 1e6,
+        proposals: proposalLimits,
         peerTimeoutMs: 200,
         diskStallMs: 10_000,
       },

@@ -489,6 +489,24 @@ describe("the log", () => {
     assert.equal(propose(), 1);
   });
 
+  it("17 no bound refuses what is the leader's own", () => {
+    const cluster = replicating({ limits: { uncommittedBytesMax: 3, applyLagMax: 0 } });
+    const own = (): number => {
+      const commands = [new Uint8Array(8)];
+      const [answer] = cluster.step("a", { type: "propose", id: 99, commands, own: true }).answers;
+      assert.ok(answer?.type === "proposed");
+      return answer.accepted;
+    };
+    cluster.node("a").applyPace = "manual";
+    cluster.propose("a", "x=1");
+    assert.equal(own(), 1);
+    for (const message of sent(cluster, "append", { to: "b" })) cluster.inject(accept(message));
+    assert.equal(own(), 1);
+    const [refused] = cluster.propose("a", "v=5").answers;
+    assert.ok(refused?.type === "proposed");
+    assert.equal(refused.accepted, 0);
+  });
+
   it("17 a candidate's and a follower's proposals are refused", () => {
     const cluster = clusterOf(three);
     cluster.elect("a");

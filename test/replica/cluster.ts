@@ -3,7 +3,7 @@ import { sealEntry } from "../../src/adapters/log-record.ts";
 import { openMemorySnapshots } from "../../src/adapters/memory-snapshots.ts";
 import { createMemoryNetwork, type MemoryNetwork } from "../../src/adapters/memory-transport.ts";
 import { type MemoryWal, openMemoryWal } from "../../src/adapters/memory-wal.ts";
-import { raftLimits } from "../../src/config.ts";
+import { proposalLimits, raftLimits } from "../../src/config.ts";
 import { createSystemClock } from "../../src/adapters/system-clock.ts";
 import { encodeCommand } from "../../src/kv/command-codec.ts";
 import { keyFromBytes } from "../../src/kv/key.ts";
@@ -167,6 +167,7 @@ export class TestCluster {
         birth: { voters: this.#ids, outgoing: [], learners: [], urls },
         snapshotEntries,
         snapshotBytes: 64 * 1024 * 1024,
+        proposals: proposalLimits,
         peerTimeoutMs: 100,
         diskStallMs,
       },

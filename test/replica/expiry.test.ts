@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { proposalLimits } from "../../src/config.ts";
+import { NotApplied } from "../../src/errors.ts";
 import { encodeCommand } from "../../src/kv/command-codec.ts";
 import type { KvMachine } from "../../src/kv/machine.ts";
+import type { Wal } from "../../src/ports.ts";
 import { key, put, TestCluster, until } from "./cluster.ts";
 
 function putFor(name: string, ttlMs: number): Uint8Array {
@@ -68,6 +71,48 @@ describe("what is due", () => {
       assert.ok(due >= 60_000 && due <= before + 60_000, `${due}`);
       assert.ok(again.time() >= due - 60_000, `${again.time()} goes on from ${due - 60_000}`);
     } finally {
+      await cluster.stop();
+    }
+  });
+
+  it("comes into the log while what clients propose is refused as overloaded", async () => {
+    const held: (() => void)[] = [];
+    let holds = false;
+    const holding = (_: string, wal: Wal): Wal => ({
+      append: async (write) => {
+        if (holds) await new Promise<void>((go) => held.push(go));
+        await wal.append(write);
+      },
+      compactBefore: (index) => wal.compactBefore(index),
+      close: () => wal.close(),
+    });
+    const cluster = new TestCluster(1, { wal: holding });
+    await cluster.start();
+    try {
+      const leader = await cluster.leader();
+      await leader.propose(putFor("short", 800), 2000);
+      holds = true;
+      const fates = Array.from(
+        { length: proposalLimits.pendingMin },
+        () => leader.propose(put("a", "1"), 10_000),
+      );
+      await until("those before take too long", async () => {
+        const fate = leader.propose(put("a", "1"), 10_000);
+        fates.push(fate);
+        const soon = new Promise((resolve) => setTimeout(resolve, 5));
+        const error: unknown = await Promise.race([fate.catch((error: unknown) => error), soon]);
+        return error instanceof NotApplied && error.reason === "overloaded";
+      });
+      // None but the expiry comes now.
+      const taken = leader.status().lastIndex;
+      await until("what is due is in the log", () => leader.status().lastIndex === taken + 1);
+      holds = false;
+      for (const go of held) go();
+      await until("it is gone", () => cluster.value(leader.id, "short") === undefined);
+      await Promise.allSettled(fates);
+    } finally {
+      holds = false;
+      for (const go of held) go();
       await cluster.stop();
     }
   });

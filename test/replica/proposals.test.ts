@@ -5,21 +5,26 @@ import { sealEntry } from "../../src/adapters/log-record.ts";
 import { NotLeader, Proposals } from "../../src/replica/proposals.ts";
 import { silent } from "./cluster.ts";
 
+const slow = "what was proposed before takes too long";
 const command = new Uint8Array([1]);
 
 function entry(index: number, term: number) {
   return sealEntry({ index, term, kind: "command", payload: command }, 0);
 }
 
+/** Refuses what clients propose while two are open of which the first is older than 50 ms. */
+function proposalsAt(now: () => number): Proposals<string> {
+  const options = { proposals: { delayMsMax: 50, pendingMin: 2 } };
+  return new Proposals<string>({ observer: silent, clock: { now }, options });
+}
+
 /** Two commands proposed in one batch, `accepted` of them appended from index 5 of term 3 on. */
 function proposed(accepted: number, reason: "notLeader" | "overloaded" | null) {
-  const proposals = new Proposals<string>(silent);
-  const fates = [
-    proposals.gather(command, { now: 0, deadline: 100 }),
-    proposals.gather(command, { now: 0, deadline: 100 }),
-  ];
+  const proposals = proposalsAt(() => 0);
+  const early = { lane: "clients", deadline: 100 } as const;
+  const fates = [proposals.gather(command, early), proposals.gather(command, early)];
   for (const fate of fates) fate.catch(() => undefined);
-  assert.equal(proposals.submit(1)?.length, 2);
+  assert.deepEqual(proposals.submit(() => 1).map(({ commands }) => commands.length), [2]);
   proposals.onProposed({ type: "proposed", id: 1, firstIndex: 5, term: 3, accepted, reason }, 1);
   return { proposals, fates };
 }
@@ -65,7 +70,7 @@ describe("a proposal", () => {
 
   it("is unknown when the replica halts after appending it, not applied when before", async () => {
     const { proposals, fates } = proposed(2, null);
-    const late = proposals.gather(command, { now: 3, deadline: 100 });
+    const late = proposals.gather(command, { lane: "clients", deadline: 100 });
     proposals.abandon(4);
     await assert.rejects(fates[0] ?? Promise.resolve(), OutcomeUnknown);
     await assert.rejects(late, NotApplied);
@@ -75,9 +80,9 @@ describe("a proposal", () => {
     /** The first two as {@link proposed}, and a third at index 5 of term 4. */
     function displaced() {
       const { proposals, fates } = proposed(2, null);
-      const later = proposals.gather(command, { now: 3, deadline: 200 });
+      const later = proposals.gather(command, { lane: "clients", deadline: 200 });
       later.catch(() => undefined);
-      proposals.submit(2);
+      proposals.submit(() => 2);
       const answer = { type: "proposed", id: 2, firstIndex: 5, term: 4, accepted: 1 } as const;
       proposals.onProposed({ ...answer, reason: null }, 3);
       assert.equal(proposals.pending, 3);
@@ -109,5 +114,28 @@ describe("a proposal", () => {
         await assert.rejects(first, OutcomeUnknown, end);
       }
     });
+  });
+
+  it("of a client is refused as overloaded while those before it take too long, the leader's own is not", async () => {
+    let now = 0;
+    const proposals = proposalsAt(() => now);
+    const gather = (lane: "own" | "clients"): Promise<unknown> =>
+      proposals.gather(command, { lane, deadline: 1000 });
+    const propose = (id: number): void => {
+      gather("clients").catch(() => undefined);
+      const [batch] = proposals.submit(() => id);
+      const answer = { type: "proposed", id, firstIndex: id, term: 1, accepted: 1 } as const;
+      assert.equal(batch?.own, undefined);
+      proposals.onProposed({ ...answer, reason: null }, now);
+    };
+    propose(1);
+    now = 60;
+    propose(2);
+    await assert.rejects(gather("clients"), new NotApplied("overloaded", slow));
+    assert.deepEqual(proposals.submit(() => 3), []);
+    void gather("own");
+    assert.equal(proposals.submit(() => 4)[0]?.own, true);
+    proposals.onApplied(entry(1, 1), "done", now);
+    propose(5);
   });
 });

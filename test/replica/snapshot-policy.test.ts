@@ -3,7 +3,7 @@ import { describe, it } from "node:test";
 import { sealEntry } from "../../src/adapters/log-record.ts";
 import { openMemorySnapshots } from "../../src/adapters/memory-snapshots.ts";
 import { createSystemClock } from "../../src/adapters/system-clock.ts";
-import { raftLimits } from "../../src/config.ts";
+import { proposalLimits, raftLimits } from "../../src/config.ts";
 import { DataDirectoryRefused, MalformedBytes } from "../../src/errors.ts";
 import type { SnapshotStore, StateMachine } from "../../src/ports.ts";
 import type { ReplicaParts } from "../../src/replica/parts.ts";
@@ -57,6 +57,7 @@ function partsOf(setting: Setting, snapshots: SnapshotStore): ReplicaParts<null>
       birth: { voters: ["a"], outgoing: [], learners: [], urls: {} },
       snapshotEntries,
       snapshotBytes,
+      proposals: proposalLimits,
       peerTimeoutMs: 100,
       diskStallMs: 1000,
     },

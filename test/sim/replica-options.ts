@@ -1,6 +1,6 @@
 /** A replica's options, as a run and a node's settings have them. */
 import { sealEntry } from "../../src/adapters/log-record.ts";
-import { raftLimits } from "../../src/config.ts";
+import { proposalLimits, raftLimits } from "../../src/config.ts";
 import type { Configuration } from "../../src/raft/types.ts";
 import type { ReplicaOptions } from "../../src/replica.ts";
 import { urlOf } from "./operator.ts";
@@ -43,6 +43,7 @@ export function replicaOptions(
     birth: node.birth,
     snapshotEntries,
     snapshotBytes,
+    proposals: proposalLimits,
     peerTimeoutMs: 2 * electionTimeoutMs,
     diskStallMs,
   };

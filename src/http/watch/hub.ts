@@ -34,6 +34,8 @@ export interface WatchRequest {
 
 /** Changes are given to so many watchers at once before everything else has its turn. */
 const turnDeliveriesMax = 64;
+/** Watchers stay for long. */
+const watchersRetrySeconds = 10;
 /** More new revisions at once than this are not pushed: each watcher is given them as fast as its client reads. */
 const burstRevisionsMax = 4096;
 
@@ -111,7 +113,10 @@ export class WatchHub {
   ): ReadableStream<Uint8Array<ArrayBuffer>> {
     if (this.#stopped) throw new Refusal("not_ready", "this node is stopping");
     if (this.#all.size >= this.#limits.watchersMax) {
-      throw new Refusal("overloaded", "too many watchers are open");
+      throw new Refusal("overloaded", "too many watchers are open", {
+        bound: "watchers",
+        retryAfter: watchersRetrySeconds,
+      });
     }
     if (from !== null) this.check(from);
     const { store } = this.#source;
