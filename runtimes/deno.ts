@@ -3,6 +3,7 @@
 import process from "node:process";
 import { createUndiciFetch } from "../src/adapters/undici-fetch.ts";
 import { boot } from "./boot.ts";
+import { keepListening } from "./keep-listening.ts";
 import { createDenoNames } from "./deno-names.ts";
 import type { Runtime } from "./open-node.ts";
 import { serveTls } from "./tls-server.ts";
@@ -35,18 +36,21 @@ export const runtime: Runtime = {
   // `node:fs` blocks the event loop there for as long as standard error is full.
   logSink: (bytes) => Deno.stderr.write(bytes),
   serve: async ({ host, port }, handler, { backlogMax }) => {
-    const server = Deno.serve(
-      { hostname: host, port, tcpBacklog: backlogMax, onListen: () => {} },
-      (request) => handler(request),
+    const server = keepListening(() =>
+      Deno.serve(
+        { hostname: host, port, tcpBacklog: backlogMax, onListen: () => {} },
+        (request) => handler(request),
+      )
     );
     return {
       close: async (timeoutMs) => {
+        server.stop();
         // What is still open then ends with the process: to abort a server that shuts down throws where none can catch.
         let timer: ReturnType<typeof setTimeout> | undefined;
         const late = new Promise<void>((resolve) => {
           timer = setTimeout(resolve, timeoutMs);
         });
-        await Promise.race([server.shutdown(), late]);
+        await Promise.race([server.current().shutdown(), late]);
         clearTimeout(timer);
       },
     };

@@ -33,6 +33,9 @@ const TELL_INTERVAL_MS = 5000;
 /** Addresses that are asked. */
 const ENDPOINTS_MAX = 256;
 
+/** What it takes to believe each other. */
+const refusalAdvice = "all need the same secret, and clocks that agree";
+
 /** What a node found by a name. */
 export interface FoundMembers {
   /** The first members, this node among them; null where there is a cluster already. */
@@ -60,6 +63,8 @@ export class NameSearch {
   #told = "";
   #toldAt: number;
   #pauseMs = PAUSE_MS_MIN;
+  /** Those of the last round that answered and were not believed, or didn't believe this node. */
+  readonly #refusing = new Set<Endpoint>();
   #stopped = false;
   #endPause: () => void = () => {};
 
@@ -123,14 +128,16 @@ export class NameSearch {
     // Where an app is mounted below a path, all members' are; and all have TLS or none has.
     const { protocol, pathname } = new URL(self.url);
     const base = pathname.replace(/\/+$/, "");
+    this.#refusing.clear();
     return new Map(
       await Promise.all(endpoints.map(async (endpoint) => {
         try {
           const url = `${protocol}//${endpoint}${base}`;
           return [endpoint, await ask(url, ASK_TIMEOUT_MS)] as const;
         } catch (error) {
-          if (error instanceof PeerUnreachable) return [endpoint, null] as const;
-          throw error;
+          if (!(error instanceof PeerUnreachable)) throw error;
+          if (error.reason === "refused") this.#refusing.add(endpoint);
+          return [endpoint, null] as const;
         }
       })),
     );
@@ -180,7 +187,7 @@ export class NameSearch {
   #missing(answers: Answers, nodes: ReadonlyMap<NodeId, Introduction>): string | null {
     const { self, sought: { expect } } = this.#options;
     const silent = [...answers].filter(([, node]) => node === null).map(([endpoint]) => endpoint);
-    if (silent.length > 0) return `no answer from ${silent.join(", ")}`;
+    if (silent.length > 0) return this.#unheard(silent);
     if (expect === null) return null;
     const ids = [...nodes.keys()].sort().join(", ");
     if (!nodes.has(self.id)) return `it leads to ${ids}, and not to this node, ${self.id}`;
@@ -191,6 +198,15 @@ export class NameSearch {
     }
     const distinct = new Set([...nodes.values()].map(({ url }) => url));
     return distinct.size === nodes.size ? null : `several of ${ids} have the same --advertise`;
+  }
+
+  #unheard(endpoints: readonly Endpoint[]): string {
+    const silent = endpoints.filter((endpoint) => !this.#refusing.has(endpoint));
+    const refusing = endpoints.filter((endpoint) => this.#refusing.has(endpoint));
+    return [
+      ...silent.length > 0 ? [`no answer from ${silent.join(", ")}`] : [],
+      ...refusing.length > 0 ? [`refused by ${refusing.join(", ")}: ${refusalAdvice}`] : [],
+    ].join("; ");
   }
 
   /** What changes is told at once, what stays so now and then. */

@@ -31,11 +31,16 @@ export class Door {
 
   readonly handle: Handler = async (request, bindings) => {
     const { handle } = this.#room;
-    if (isPeerRequest(targetOf(request.url, bindings))) return await handle(request, bindings);
+    const hosts = this.#hosts;
+    if (isPeerRequest(targetOf(request.url, bindings))) {
+      const entry = hosts?.isForPeers === true ? hosts.admit(request) : null;
+      if (entry !== null && "refusal" in entry) return this.#refuse(request.method, entry.refusal);
+      return await handle(request, bindings);
+    }
     if (this.#onEmpty !== null) {
       return this.#refuse(request.method, new Refusal("not_ready", "this node is stopping"));
     }
-    const admission = this.#hosts === null ? null : this.#hosts.admit(request);
+    const admission = hosts === null ? null : hosts.admit(request);
     if (admission !== null) {
       if ("refusal" in admission) return this.#refuse(request.method, admission.refusal);
       if ("preflight" in admission) {

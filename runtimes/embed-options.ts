@@ -5,8 +5,10 @@ import { DnsName, type DnsServer } from "../src/config/dns-name.ts";
 import { flagOf, nodeOptions, type OptionName, type OptionValues } from "../src/config/options.ts";
 import { BadConfiguration } from "../src/errors.ts";
 
-/** Whoever embeds a node listens and logs by themselves. */
-type EmbedOptionName = Exclude<OptionName, "config" | "listen" | "logLevel" | "tlsClientCa">;
+/** What its own server is told. Whoever embeds a node listens and logs by themselves, and needs no token inside. */
+const serving = ["config", "listen", "logLevel", "tlsClientCa", "recoverAccess"] as const;
+
+type EmbedOptionName = Exclude<OptionName, (typeof serving)[number]>;
 
 type Given<Value> = Value extends DnsName | readonly DnsServer[] ? string
   : Value extends number | boolean | Readonly<Record<string, string>> | readonly string[]
@@ -44,11 +46,8 @@ export function readEmbedOptions(options: EmbedOptions): NodeConfig {
   return readNodeConfig({ ...texts, advertise }, {});
 }
 
-/** What its own server is told. */
-const serving: readonly string[] = ["config", "listen", "logLevel", "tlsClientCa"];
-
 function isEmbedOption(name: string): name is EmbedOptionName {
-  return Object.hasOwn(nodeOptions, name) && !serving.includes(name);
+  return Object.hasOwn(nodeOptions, name) && !serving.some((other) => other === name);
 }
 
 /** As a flag would say it. */

@@ -33,9 +33,10 @@ export async function listen(
 /** Whoever embeds a node lets in whom they like, and gets null, unless they ask for this. */
 export function hostCheckFor(
   { advertise, allowedHosts, allowedOrigins, listen: address, tls }: NodeConfig,
-  { isServed, urls }: {
+  { isServed, peersSign, urls }: {
     /** Whether its server is its own. */
     readonly isServed: boolean;
+    readonly peersSign: boolean;
     /** Members' URLs, at the moment. */
     readonly urls: () => readonly string[];
   },
@@ -44,5 +45,6 @@ export function hostCheckFor(
   if (!isServed && !isAsked) return null;
   const own = [advertise, urlOf(address)];
   const known = (): readonly string[] => [...own, ...urls()];
-  return new HostCheck({ allowedHosts, allowedOrigins, known, isTls: tls.cert !== null });
+  const isTls = tls.cert !== null;
+  return new HostCheck({ allowedHosts, allowedOrigins, known, peersSign, isTls });
 }

@@ -4,12 +4,12 @@ import type { ClusterBirth, DataDirectory, Newborn } from "../src/adapters/data-
 import { createFetchTransport, defaultLanes } from "../src/adapters/fetch-transport.ts";
 import { RECORD_HEADER_BYTES, sealEntry } from "../src/adapters/log-record.ts";
 import type { PeerClocks } from "../src/adapters/peer-clocks.ts";
-import {
-  type AskWho,
-  type Hello,
-  type HelloReply,
-  type Introduction,
-  type SayHello,
+import type {
+  AskWho,
+  Hello,
+  HelloReply,
+  Introduction,
+  SayHello,
 } from "../src/adapters/peer-hello.ts";
 import type { PeerSecrets } from "../src/adapters/peer-secrets.ts";
 import { createPeerAuthenticator } from "../src/adapters/peer-signature.ts";

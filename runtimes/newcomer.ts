@@ -69,6 +69,8 @@ export class Newcomer {
   readonly #told = new Set<string>();
   #standing: Standing;
   #replies: Replies = new Map();
+  /** Those of the last round that answered and were not believed, or didn't believe this node. */
+  readonly #refusing = new Set<NodeId>();
   #pauseMs = PAUSE_MS_MIN;
   #toldAt: number;
   #stopped = false;
@@ -159,6 +161,7 @@ export class Newcomer {
   async #round(): Promise<Replies> {
     const { self, sayHello } = this.#options;
     const contacts = [...this.#contacts.values()];
+    this.#refusing.clear();
     const replies = await Promise.all(contacts.map(async (contact) => {
       // One that has found a cluster forms no other.
       const peers = this.#standing === "forming" ? this.#peers : null;
@@ -166,8 +169,9 @@ export class Newcomer {
       try {
         return [contact.id, await sayHello(contact, hello, HELLO_TIMEOUT_MS)] as const;
       } catch (error) {
-        if (error instanceof PeerUnreachable) return [contact.id, null] as const;
-        throw error;
+        if (!(error instanceof PeerUnreachable)) throw error;
+        if (error.reason === "refused") this.#refusing.add(contact.id);
+        return [contact.id, null] as const;
       }
     }));
     const round = new Map<NodeId, HelloReply | null>(replies);
@@ -226,6 +230,7 @@ export class Newcomer {
   #missing(): string {
     const missing = [...this.#contacts.keys()].flatMap((id) => {
       const reply = this.#replies.get(id) ?? null;
+      if (this.#refusing.has(id)) return [`${id} (refused: is the secret the same?)`];
       if (reply === null) return [`${id} (no answer)`];
       if (reply.state === "waiting") return [`${id} (in no cluster)`];
       if (reply.state === "forming" && reply.peers !== this.#peers) {

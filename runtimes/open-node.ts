@@ -297,7 +297,8 @@ class OpenNode<Result> implements UnservedNode<Result> {
     if (this.#door !== null) return this.#door.leadTo(room);
     const { config } = this.#around;
     const urls = (): readonly string[] => this.#room?.urls() ?? [];
-    const check = hostCheckFor(config, { isServed: this.#serve !== null, urls });
+    const peersSign = this.#credentials.secrets.keys.length > 0;
+    const check = hostCheckFor(config, { isServed: this.#serve !== null, peersSign, urls });
     this.#door = new Door(room, check);
     this.#server = await this.#serve?.(this.#door.handle, this.#credentials) ?? null;
   }

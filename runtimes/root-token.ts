@@ -1,5 +1,6 @@
 /**
  * The first token of a cluster, root's: made by the first leader that asks for tokens, or told to it (`--root-token`).
+ * Where the leader doesn't ask for any, a node that does makes it.
  * One that is made stands in a file of that node before anybody is let in by it, so that nobody is ever shut out by a
  * crash; where another node's came first, the file goes again.
  */
@@ -18,6 +19,8 @@ import type { Clock, Logger } from "../src/ports.ts";
 /** How often it is looked whether this node is to make one, in milliseconds. */
 const LOOK_INTERVAL_MS = 100;
 const ASK_TIMEOUT_MS = 2000;
+/** A leader makes it at once; where one isn't told to, another node does after so long, in milliseconds. */
+const PATIENCE_MS = 2000;
 const FILE = "root-token";
 
 export interface RootTokenParts {
@@ -51,12 +54,14 @@ class RootToken {
   readonly #parts: RootTokenParts;
   /** Null where none is written: it was told, or the disk is memory. */
   readonly #path: string | null;
+  readonly #since: number;
   #cancel: () => void = () => {};
   #ended = false;
 
   constructor(parts: RootTokenParts) {
     const { rootToken, storage, data } = parts.config;
     this.#parts = parts;
+    this.#since = parts.clock.now();
     this.#path = rootToken === null && storage === "file" ? join(data, FILE) : null;
   }
 
@@ -82,9 +87,12 @@ class RootToken {
 
   /** Whether there is one, and nothing is left to do. */
   async #look(): Promise<boolean> {
-    const { replica, machine } = this.#parts;
-    const leads = replica.status().role === "leader";
-    if (!machine.access.isRequired && (!leads || machine.version < accessVersion)) return false;
+    const { replica, machine, clock } = this.#parts;
+    if (!machine.access.isRequired) {
+      if (machine.version < accessVersion) return false;
+      const isLate = clock.now() >= this.#since + PATIENCE_MS;
+      if (replica.status().role !== "leader" && !isLate) return false;
+    }
     try {
       // What is true of tokens here may have been true long ago.
       await replica.read("linearizable", ASK_TIMEOUT_MS);

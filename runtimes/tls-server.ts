@@ -46,7 +46,7 @@ export async function serveTls(
   });
   await new Promise<void>((resolve, reject) => {
     front.server.once("error", reject);
-    front.server.listen(port, host, resolve);
+    front.server.listen({ port, host, backlog: limits.backlogMax }, resolve);
   });
   return {
     replace: front.replace,
@@ -118,7 +118,7 @@ function throughSockets(
     const socket = new TLSSocket(raw, { isServer: true, secureContext, ...demand });
     const end = (): void => void socket.destroy();
     const handshake = setTimeout(() => raw.destroy(), limits.headersTimeoutMs);
-    raw.once("close", () => clearTimeout(handshake));
+    raw.on("error", end).once("close", () => clearTimeout(handshake));
     socket.on("error", end);
     socket.once("secure", () => {
       clearTimeout(handshake);

@@ -68,8 +68,10 @@ export class Versions implements WireVersion {
     const options = this.#options;
     invariant(options !== null, "nothing is needed before there is a place to keep it");
     while (this.needs < version) {
+      const before = this.needs;
       this.#raising ??= raise(options, version).finally(() => this.#raising = null);
       await this.#raising;
+      invariant(this.needs > before, "what the disk was told of is needed from then on");
     }
   }
 

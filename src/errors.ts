@@ -55,12 +55,15 @@ export class PeerUnreachable extends Error {
   override readonly name = "PeerUnreachable";
   /** False only where the request certainly never reached the peer: the connection was refused. */
   readonly maybeReceived: boolean;
-  /** `busy` where nothing was sent because too much is on its way to the peer already. */
-  readonly reason: "unreachable" | "busy";
+  /**
+   * `busy` where nothing was sent because too much is on its way to the peer already; `refused` where somebody did
+   * answer, and one of both doesn't believe what the other has signed.
+   */
+  readonly reason: "unreachable" | "busy" | "refused";
   constructor(
     message: string,
     maybeReceived: boolean,
-    reason: "unreachable" | "busy" = "unreachable",
+    reason: "unreachable" | "busy" | "refused" = "unreachable",
   ) {
     super(message);
     this.maybeReceived = maybeReceived;

@@ -66,7 +66,7 @@ export interface DataDirectory {
 
 /** What a directory may hold before its first start, beside files whose names begin with a dot. */
 const ownNames =
-  /^(lock(\.pid)?|identity\.json(\.tmp)?|wal|snapshots|repair\.json(\.tmp)?|mending|damaged|lost\+found|\..*)$/;
+  /^(lock(\.pid)?|identity\.json(\.tmp)?|root-token(\.new)?|wal|snapshots|repair\.json(\.tmp)?|mending|damaged|lost\+found|\..*)$/;
 
 const diskTroubles: ReadonlySet<unknown> = new Set(["ENOSPC", "EDQUOT", "EIO"]);
 

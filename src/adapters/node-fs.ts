@@ -20,6 +20,9 @@ import { DataDirectoryRefused } from "../errors.ts";
 import type { File, FileSystem } from "../ports.ts";
 
 const FLAGS = { read: "r", write: "r+", create: "wx+" } as const;
+/** What is made holds every value: it is its owner's alone. */
+const FILE_MODE = 0o600;
+const DIRECTORY_MODE = 0o700;
 
 const LOCK_RETRY_MS = 20;
 
@@ -43,7 +46,7 @@ export class NodeFileSystem implements FileSystem {
   }
 
   async open(path: string, mode: "read" | "write" | "create"): Promise<File> {
-    return new NodeFile(await open(path, FLAGS[mode]));
+    return new NodeFile(await open(path, FLAGS[mode], FILE_MODE));
   }
 
   async rename(from: string, to: string): Promise<void> {
@@ -61,13 +64,13 @@ export class NodeFileSystem implements FileSystem {
   /** Each directory that is created is synced into its parent, or a power cut could take it with all that it holds. */
   async makeDirectory(path: string): Promise<void> {
     try {
-      await mkdir(path);
+      await mkdir(path, DIRECTORY_MODE);
     } catch (error) {
       if (hasCode(error, "EEXIST") && (await stat(path)).isDirectory()) return;
       if (!hasCode(error, "ENOENT") || dirname(path) === path) throw error;
       await this.makeDirectory(dirname(path));
       // Once, not until it works: below /proc there is no making, however often the parent is found in place.
-      await mkdir(path).catch((again: unknown) => {
+      await mkdir(path, DIRECTORY_MODE).catch((again: unknown) => {
         if (!hasCode(again, "EEXIST")) throw again;
       });
     }

@@ -229,17 +229,20 @@ function createPost({ authenticator, fetch, clock, wire = firstWire }: HelloSend
       const length = Number(response.headers.get("content-length") ?? NaN);
       if (response.status !== 200 || !(length <= HELLO_BYTES_MAX)) {
         call.controller.abort();
-        if (response.status === 401) tellNeeds(wire, to, response.headers);
-        throw new PeerUnreachable(`status ${response.status}`, true);
+        const isRefusal = response.status === 401;
+        if (isRefusal) tellNeeds(wire, to, response.headers);
+        const reason = isRefusal ? "refused" : "unreachable";
+        throw new PeerUnreachable(`status ${response.status}`, true, reason);
       }
       const bytes = new Uint8Array(await response.arrayBuffer());
       if (!authenticator.isReplyAuthentic(exchange, 200, response.headers, bytes)) {
-        throw new PeerUnreachable("the reply's signature is missing or wrong", true);
+        throw new PeerUnreachable("the reply's signature is missing or wrong", true, "refused");
       }
       return decode(bytes);
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      throw new PeerUnreachable(`${to} hello: ${reason}`, true);
+      const why = error instanceof Error ? error.message : String(error);
+      const reason = error instanceof PeerUnreachable ? error.reason : "unreachable";
+      throw new PeerUnreachable(`${to} hello: ${why}`, true, reason);
     } finally {
       deadlines.end(call);
     }

@@ -19,6 +19,11 @@ export class PeerSecrets {
     this.replace(secrets);
   }
 
+  /** These, or those that never change. */
+  static of(secrets: PeerSecrets | readonly string[]): PeerSecrets {
+    return secrets instanceof PeerSecrets ? secrets : new PeerSecrets(secrets);
+  }
+
   /** The first one signs, any is accepted. None: nothing is signed. */
   get keys(): readonly KeyObject[] {
     return this.#keys;

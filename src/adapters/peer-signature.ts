@@ -67,8 +67,7 @@ export interface PeerAuthenticatorOptions {
 /** Creates the one authenticator of a node; both directions share it. */
 export function createPeerAuthenticator(options: PeerAuthenticatorOptions): PeerAuthenticator {
   const { self, clusterId, wallNow, speaks = FIRST_WIRE, onHeard } = options;
-  const { secrets: given } = options;
-  const secrets = given instanceof PeerSecrets ? given : new PeerSecrets(given);
+  const secrets = PeerSecrets.of(options.secrets);
   const session = drawSession(speaks);
   const counters = new Map<NodeId, number>();
   const replays = new ReplayGuard();
@@ -95,26 +94,14 @@ export function createPeerAuthenticator(options: PeerAuthenticatorOptions): Peer
     openRequest(headers, path, body) {
       const exchange = addressed(headers, path, options);
       if ("refused" in exchange) return exchange;
-      const { from, nonce } = exchange;
       const now = wallNow();
-      if (secrets.keys.length > 0) {
-        const time = headers.get("holdfast-time");
-        if (time === null || !/^[0-9]{1,15}$/.test(time)) {
-          return { refused: "Holdfast-Time is missing or not a number of milliseconds" };
-        }
-        if (!isSigned(secrets.keys, headers, requestHead(clusterId, exchange, time), body)) {
-          return { refused: "Holdfast-Signature is missing or wrong" };
-        }
-        const offsetMs = Number(time) - now;
-        const isRefused = Math.abs(offsetMs) > CLOCK_WINDOW_MS;
-        options.onClock?.(from, offsetMs, isRefused);
-        if (isRefused) {
-          return { refused: `Holdfast-Time is over ${CLOCK_WINDOW_MS} ms away from our clock` };
-        }
-      }
-      const refused = replays.take(from, nonce, now);
+      const { keys } = secrets;
+      const flaw = keys.length === 0
+        ? null
+        : sealFlaw(headers, { exchange, body, keys, now }, options);
+      const refused = flaw ?? replays.take(exchange.from, exchange.nonce, now);
       if (refused !== null) return { refused };
-      onHeard?.(from, versionIn(nonce));
+      onHeard?.(exchange.from, versionIn(exchange.nonce));
       return exchange;
     },
 
@@ -134,7 +121,6 @@ export function createPeerAuthenticator(options: PeerAuthenticatorOptions): Peer
       if (version === null) return false;
       const head = replyHead(clusterId, exchange, status, version);
       if (secrets.keys.length > 0 && !isSigned(secrets.keys, headers, head, body)) return false;
-      // Without a secret, anybody's refusal is authentic.
       if (status === 200) onHeard?.(exchange.to, version);
       return true;
     },
@@ -160,6 +146,30 @@ function addressed(
   const nonce = headers.get("holdfast-nonce");
   if (nonce === null) return { refused: "Holdfast-Nonce is missing" };
   return { from, to: self, path, nonce };
+}
+
+/** What is wrong with the time or the signature of a request that has to have them; null where nothing is. */
+function sealFlaw(
+  headers: HeaderReader,
+  { exchange, body, keys, now }: {
+    readonly exchange: PeerExchange;
+    readonly body: Uint8Array;
+    readonly keys: readonly KeyObject[];
+    readonly now: number;
+  },
+  { clusterId, onClock }: PeerAuthenticatorOptions,
+): string | null {
+  const time = headers.get("holdfast-time");
+  if (time === null || !/^[0-9]{1,15}$/.test(time)) {
+    return "Holdfast-Time is missing or not a number of milliseconds";
+  }
+  if (!isSigned(keys, headers, requestHead(clusterId, exchange, time), body)) {
+    return "Holdfast-Signature is missing or wrong";
+  }
+  const offsetMs = Number(time) - now;
+  const isRefused = Math.abs(offsetMs) > CLOCK_WINDOW_MS;
+  onClock?.(exchange.from, offsetMs, isRefused);
+  return isRefused ? `Holdfast-Time is over ${CLOCK_WINDOW_MS} ms away from our clock` : null;
 }
 
 /** No field can hold a newline: header values don't, and the rest is ours. */

@@ -47,8 +47,9 @@ export async function watchFiles(
 async function versionOf(paths: readonly string[]): Promise<string> {
   const versions = await Promise.all(paths.map(async (path) => {
     try {
-      const { ino, size, mtimeMs } = await stat(path);
-      return `${ino}.${size}.${mtimeMs}`;
+      const { ino, size, mtimeMs, mode, uid, gid } = await stat(path);
+      // One that could not be read may be readable now.
+      return [ino, size, mtimeMs, mode, uid, gid].join(".");
     } catch {
       return "none";
     }

@@ -65,6 +65,8 @@ async function makeDirectory(
       truncateFrom: null,
       entries: [],
     });
+    // What is in the snapshot only they can read who speak the version of its state.
+    await storage.raise(machine.version);
     await storage.enter(cluster);
   } finally {
     await storage.wal.close();

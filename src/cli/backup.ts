@@ -6,7 +6,7 @@ import { type BackupSummary, checkBackup } from "../backup/check.ts";
 import { readFile, writeFile } from "../backup/file.ts";
 import { type BackupHeader, type BackupTotals, openBackup } from "../backup/format.ts";
 import { type Client, ClientError, isPassing } from "../client/mod.ts";
-import { BadConfiguration, MalformedBytes } from "../errors.ts";
+import { BadConfiguration, DiskFailure, MalformedBytes } from "../errors.ts";
 import type { Arguments, FlagSpec } from "./arguments.ts";
 import { clientFlags, clientFrom, clientHelp, type Command, isDirectory } from "./command.ts";
 import { exit, jsonFlag, print, printAnswer, shown, tell, tellProgress } from "./output.ts";
@@ -71,7 +71,16 @@ async function take(args: Arguments, client: Client, file: string): Promise<Take
     ? async (pieces: AsyncIterable<Uint8Array>) => {
       for await (const piece of pieces) await print(piece);
     }
-    : (pieces: AsyncIterable<Uint8Array>) => writeFile(new NodeFileSystem(), file, pieces);
+    : async (pieces: AsyncIterable<Uint8Array>) => {
+      try {
+        await writeFile(new NodeFileSystem(), file, pieces);
+      } catch (error) {
+        const code = error instanceof ClientError ? null : codeOf(error);
+        if (code === null) throw error;
+        const why = `FILE can't be written: ${JSON.stringify(file)}: ${code}`;
+        throw new DiskFailure(why, { cause: error });
+      }
+    };
   let taken: Taken | null = null;
   /** Hands on what comes, and ends well only where it is a backup. */
   async function* checked(): AsyncGenerator<Uint8Array, void> {
@@ -195,10 +204,15 @@ export function bytesOf(file: string): AsyncIterable<Uint8Array> {
   try {
     accessSync(file, constants.R_OK);
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    throw new BadConfiguration(`FILE takes a file that can be read: ${why}`);
+    const why = `${JSON.stringify(file)} can't be read: ${codeOf(error)}`;
+    throw new BadConfiguration(`FILE takes a file that can be read; ${why}`);
   }
   return readFile(new NodeFileSystem(), file);
+}
+
+/** The system's word for what went wrong with a file; null where it is something else. */
+function codeOf(error: unknown): string | null {
+  return error instanceof Error && "code" in error ? String(error.code) : null;
 }
 
 function documentOf<T extends BackupHeader>(taken: T): object {

@@ -2,6 +2,8 @@
 import type * as v from "valibot";
 import { decode, jsonBody } from "../client/answer.ts";
 import { Session } from "../client/session.ts";
+import { fetchWith } from "../client/token.ts";
+import { readAccess } from "./access.ts";
 import type { Arguments } from "./arguments.ts";
 import { ATTEMPT_TIMEOUT_MS, readEndpoints, readTimeout, retriesTold } from "./command.ts";
 
@@ -15,6 +17,20 @@ export async function post<T>(args: Arguments, request: {
   const { target, document, kind, shape } = request;
   const call = { method: "POST", target, kind, ...jsonBody(document) } as const;
   const answer = await sessionFrom(args).send(call);
+  return decode(shape, answer, kind === "read" ? "read" : "write");
+}
+
+/** Asks for one document. A `write` is sent once: another attempt would do another thing. @throws {ClientError} */
+export async function ask<T>(args: Arguments, request: {
+  readonly method: "GET" | "PUT" | "POST" | "DELETE";
+  readonly target: string;
+  readonly document?: object;
+  readonly kind: "read" | "keyedWrite" | "write";
+  readonly shape: v.GenericSchema<unknown, T>;
+}): Promise<T> {
+  const { method, target, document, kind, shape } = request;
+  const body = document === undefined ? {} : jsonBody(document);
+  const answer = await sessionFrom(args).send({ method, target, kind, ...body });
   return decode(shape, answer, kind === "read" ? "read" : "write");
 }
 
@@ -37,7 +53,7 @@ export async function* pages<T extends { readonly cursor?: string | undefined }>
 function sessionFrom(args: Arguments): Session {
   return new Session({
     endpoints: readEndpoints(args),
-    fetch,
+    fetch: fetchWith(readAccess(args)),
     timeoutMs: readTimeout(args, 15_000),
     attemptTimeoutMs: ATTEMPT_TIMEOUT_MS,
     signal: new AbortController().signal,

@@ -3,17 +3,18 @@ import { NodeFileSystem } from "../adapters/node-fs.ts";
 import { checkBackup, loadBackup } from "../backup/check.ts";
 import { makeDirectories } from "../backup/directory.ts";
 import { openBackup } from "../backup/format.ts";
-import { nodeOptions } from "../config/options.ts";
+import { nodeOptions, peersTakes } from "../config/options.ts";
 import { concat } from "../client/bytes.ts";
 import { idSchema, peersSchema } from "../config/schemas.ts";
 import { BadConfiguration, DataDirectoryRefused, DiskFailure, MalformedBytes } from "../errors.ts";
 import { restoreBytesMax } from "../kv/staging.ts";
-import type { Arguments } from "./arguments.ts";
+import type { Arguments, FlagSpec } from "./arguments.ts";
 import { bytesOf, unsound } from "./backup.ts";
 import { clientFlags, clientFrom, clientHelp, type Command, readFlag } from "./command.ts";
 import { exit, printAnswer, shown, tell } from "./output.ts";
 
-const { data, peers, id } = nodeOptions;
+const { data, id } = nodeOptions;
+const peers: FlagSpec = { takes: peersTakes };
 
 /** Of a restore over HTTP. */
 const TIMEOUT_DEFAULT = "150s";
@@ -39,7 +40,7 @@ Without --data it goes into a running cluster that is empty, in which nothing wa
 64 MiB, on all members or on none.
 
   --data DIR         where the directories go
-  --peers P          the new cluster's first members, as a node's --peers has them
+  --peers P          the new cluster's first members, each with its URL
   --id ID            DIR is this member's own directory${
     clientHelp.replace("(default 15s)", `(default ${TIMEOUT_DEFAULT})`)
   }

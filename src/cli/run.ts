@@ -18,6 +18,8 @@ import { exit, jsonFlag, print, printAnswer, tellError } from "./output.ts";
 import { restore } from "./restore.ts";
 import { snapshot } from "./snapshot.ts";
 import { status } from "./status.ts";
+import { role } from "./role.ts";
+import { token } from "./token.ts";
 import { batch, txn } from "./txn.ts";
 import { wal } from "./wal.ts";
 import { watch } from "./watch.ts";
@@ -41,6 +43,8 @@ export const commands: Readonly<Record<string, Command>> = {
   status,
   member,
   leader,
+  token,
+  role,
   backup,
   verify,
   restore,

@@ -8,6 +8,7 @@ import {
   segmentNames,
 } from "../adapters/wal-inspect.ts";
 import type { WalLog } from "../adapters/wal-log.ts";
+import { CORRUPTION_ADVICE } from "../adapters/wal-recovery.ts";
 import { countSchema } from "../config/options.ts";
 import { BadConfiguration, type CorruptData } from "../errors.ts";
 import { entryShown } from "../http/log-shown.ts";
@@ -21,6 +22,10 @@ const LIMIT_DEFAULT = 100;
 /** Larger values are told by their size. */
 const VALUE_BYTES_MAX = 128;
 const COMMAND_CHARACTERS_MAX = 160;
+
+const UNTRIED =
+  "nothing was changed; at its next start the node mends it with what other voters have, " +
+  "and says what to do where it can't";
 
 const from: FlagSpec = { takes: "an index, such as 1" };
 const limit: FlagSpec = { takes: "a number of entries, such as 100" };
@@ -62,7 +67,7 @@ wrong command line, or there is no log in DIR, 7 it can't be read.
     const text = found === null ? "" : "\n";
     await printAnswer(args, { ...found, ...verdict }, text + verdictText(judged));
     if (judged.damage === null) return exit.done;
-    if (!wantsJson(args)) tell(args, "wal", judged.damage.message);
+    if (!wantsJson(args)) tell(args, "wal", detailOf(judged.damage));
     return exit.no;
   },
 };
@@ -151,8 +156,13 @@ function verdictOf({ log, damage }: Judged): object {
     log: log === null ? null : logDocument(log),
     damage: damage === null
       ? null
-      : { file: damage.file, offset: damage.offset, detail: damage.message },
+      : { file: damage.file, offset: damage.offset, detail: detailOf(damage) },
   };
+}
+
+/** The advice is for a node that could not mend it; this one has not tried. */
+function detailOf({ message }: CorruptData): string {
+  return message.replace(CORRUPTION_ADVICE, UNTRIED);
 }
 
 function logDocument(log: WalLog): object {

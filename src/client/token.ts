@@ -3,7 +3,9 @@ import type { ClientFetch } from "./attempt.ts";
 import type { ConnectOptions } from "./options.ts";
 
 /** The client's `fetch`, which says with each request who asks. @throws {TypeError} where a token is none. */
-export function fetchWith({ fetch: given, token }: ConnectOptions): ClientFetch {
+export function fetchWith(
+  { fetch: given, token }: Pick<ConnectOptions, "fetch" | "token">,
+): ClientFetch {
   const send: ClientFetch = given ?? ((url, init) => fetch(url, init));
   if (token === undefined) return send;
   const read = typeof token === "string" ? () => token : token;

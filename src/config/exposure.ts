@@ -34,18 +34,23 @@ function checkTls(read: Read): void {
   }
 }
 
+const orNot = `or say ${flagOf("insecure")}`;
+
 function checkSecret(read: Read): void {
   const [secret, secretFile] = [read("secret"), read("secretFile")];
   if (secret !== null && secretFile !== null) refuse("secretFile", "--secret is given as well");
   if (secret !== null || secretFile !== null || read("insecure")) return;
   const { peers, join, discovery } = standingOf(read);
   if (discovery !== null) {
-    refuse("secret", `it is required because ${discovery.at.text} may lead beyond loopback`);
+    refuse(
+      "secret",
+      `it is required because ${discovery.at.text} may lead beyond loopback; ${orNot}`,
+    );
   }
   const others = Object.values({ ...peers, ...join }).find(isOutside);
   const outside = others ?? exposedAt(advertised(read), urlOf(read("listen")));
   if (outside === null) return;
-  refuse("secret", `it is required because ${outside} is not loopback`);
+  refuse("secret", `it is required because ${outside} is not loopback; ${orNot}`);
 }
 
 function checkAuth(read: Read): void {
@@ -54,20 +59,43 @@ function checkAuth(read: Read): void {
   if (open === null) return;
   throw new BadConfiguration(
     `${flagOf("auth")} on is required because ${open} is not loopback: ` +
-      `without it whoever gets there reads and writes everything; or say ${flagOf("insecure")}`,
+      `without it whoever gets there reads and writes everything; ${orNot}`,
   );
 }
 
+/**
+ * Whoever comes is root then. A node that is reached through something else than where it listens leaves it to that who
+ * comes, and has to be told so.
+ */
+function checkRecovery(read: Read): void {
+  if (!read("recoverAccess")) return;
+  const urls = [urlOf(read("listen")), ...(read("insecure") ? [] : [advertised(read)])];
+  const open = exposedAt(...urls);
+  if (open !== null) refuse("recoverAccess", `${open} is not loopback`);
+}
+
 /** A node is not open to strangers unless it is told that it may. Each throws where it would be. */
-export const exposureRules: readonly ((read: Read) => void)[] = [checkTls, checkSecret, checkAuth];
+export const exposureRules: readonly ((read: Read) => void)[] = [
+  checkTls,
+  checkSecret,
+  checkAuth,
+  checkRecovery,
+];
 
 /** What an operator has to be told at each start. */
 export function exposureWarnings(read: Read): readonly string[] {
-  const open = exposedAt(advertised(read), urlOf(read("listen")));
-  if (open === null) return [];
   const warnings: string[] = [];
+  if (read("recoverAccess")) {
+    const flag = flagOf("recoverAccess");
+    warnings.push(`whoever comes without a token is served as root, until it runs without ${flag}`);
+  }
+  const open = exposedAt(advertised(read), urlOf(read("listen")));
+  if (open === null) return warnings;
   if (read("secret") === null && read("secretFile") === null) {
     warnings.push(`${open} is open to strangers that pass for peers: there is no --secret`);
+  }
+  if (read("recoverAccess")) {
+    warnings.push(`${open} is open to whoever gets there without a token, as root`);
   }
   const auth = read("auth");
   if (!auth) {

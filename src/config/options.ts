@@ -75,6 +75,10 @@ export interface OptionValues extends SecurityValues {
 /** An option's name in the table. */
 export type OptionName = keyof OptionValues;
 
+/** Members one by one. */
+export const peersTakes: string =
+  `up to ${PEERS_MAX} different id=URL, such as n1=http://127.0.0.1:4001,n2=http://127.0.0.1:4002`;
+
 /** Every option of a node. */
 export const nodeOptions: { readonly [Name in OptionName]: Option<OptionValues[Name]> } = {
   config: {
@@ -104,8 +108,7 @@ export const nodeOptions: { readonly [Name in OptionName]: Option<OptionValues[N
     schema: v.nullable(memberUrlSchema),
   },
   peers: {
-    takes:
-      `up to ${PEERS_MAX} different id=URL, such as n1=http://127.0.0.1:4001,n2=http://127.0.0.1:4002, or a name in the DNS, such as dns:holdfast.example:4001`,
+    takes: `${peersTakes}, or a name in the DNS, such as dns:holdfast.example:4001`,
     help:
       "the first voters, or where this node isn't one of them, as --join; ignored once the data directory holds a cluster (default itself alone)",
     default: null,

@@ -125,11 +125,6 @@ function checkRootToken(read: Read): void {
   refuse("rootToken", "it is needed where --auth is on and --storage is memory");
 }
 
-function checkRecovery(read: Read): void {
-  if (!read("recoverAccess") || isLoopback(read("listen").host)) return;
-  refuse("recoverAccess", `--listen is ${urlOf(read("listen"))}`);
-}
-
 /** What ties options to each other. Each throws where it is broken. */
 export const rules: readonly ((read: Read) => unknown)[] = [
   (read) => read("config"),
@@ -138,5 +133,4 @@ export const rules: readonly ((read: Read) => unknown)[] = [
   dataOf,
   checkHeartbeat,
   checkRootToken,
-  checkRecovery,
 ];

@@ -8,6 +8,9 @@
  *   it has ended them of late: then each takes about so long (Little's law), whatever it is that the way through the log
  *   waits for: a disk, a peer, the processor, other nodes' clients. While the oldest has been there for twice as long,
  *   none follows. Some always may, or a cluster that was slow once would stay so.
+ *
+ * Waiting for a leader is no overload: as long as nobody leads, requests wait for their whole time, as they would at the
+ * replica, which then says why they weren't answered.
  */
 
 /** Bounds of what begins. */
@@ -20,6 +23,8 @@ export interface AdmissionLimits {
   readonly replicaRequestsMin: number;
   /** How long a request may wait to begin, in milliseconds; 429 beyond. */
   readonly admissionDelayMsMax: number;
+  /** By then a request is answered, in milliseconds. */
+  readonly requestTimeoutMs: number;
 }
 
 /** How often those that wait are looked at when nothing else happens, in milliseconds. */
@@ -42,6 +47,9 @@ interface Passage {
 export class Admission {
   readonly #limits: AdmissionLimits;
   readonly #now: () => number;
+  readonly #hasLeader: () => boolean;
+  /** There was no leader until then. */
+  #ledSince = -Infinity;
   /** At the replica, oldest first. */
   readonly #passing = new Set<Passage>();
   /** Ended at the replica in the last {@link rateSpanMs}, those of longer ago counting less. */
@@ -54,11 +62,14 @@ export class Admission {
   #begun = 0;
   #turning = false;
   #sweeping = false;
+  /** How often those that wait were looked at. */
+  looks = 0;
 
   /** @param now monotonic milliseconds. */
-  constructor(limits: AdmissionLimits, now: () => number) {
+  constructor(limits: AdmissionLimits, now: () => number, hasLeader: () => boolean) {
     this.#limits = limits;
     this.#now = now;
+    this.#hasLeader = hasLeader;
   }
 
   /** Requests that wait to begin. */
@@ -129,11 +140,15 @@ export class Admission {
   }
 
   #proceed(): void {
+    const { admissionDelayMsMax, requestTimeoutMs } = this.#limits;
     const now = this.#now();
+    this.looks++;
+    if (this.waiting > 0 && !this.#hasLeader()) this.#ledSince = now;
     for (let next = this.#waiting[this.#head]; next; next = this.#waiting[this.#head]) {
       const waitedMs = now - next.since;
-      const isLate = waitedMs > this.#limits.admissionDelayMsMax;
-      if (!isLate && !this.#mayBegin(now)) break;
+      const isLate = now - Math.max(next.since, this.#ledSince) > admissionDelayMsMax;
+      const isOver = waitedMs > requestTimeoutMs;
+      if (!isLate && !isOver && !this.#mayBegin(now)) break;
       if (!isLate) this.#begun++;
       this.#head++;
       next.begin(isLate ? null : waitedMs);

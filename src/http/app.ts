@@ -154,7 +154,7 @@ function hostOf(options: AppOptions): Host {
     ...options,
     limits,
     watchers,
-    admission: new Admission(limits, options.now),
+    admission: new Admission(limits, options.now, () => replica.status().leader !== null),
     arrivals: new Arrivals(limits.bodyTimeoutMs),
     metrics: () =>
       metrics.text({

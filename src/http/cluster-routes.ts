@@ -3,7 +3,7 @@ import type { HealthCheck, ReplicaStatus } from "../replica.ts";
 import { readDocument } from "./body.ts";
 import type { Exchange } from "./exchange.ts";
 import { pageItemsDefault, pageItemsMax } from "./limits.ts";
-import { membersShown } from "./member-routes.ts";
+import { asMember, membersShown } from "./member-routes.ts";
 import { entryShown } from "./log-shown.ts";
 import { badRequest, Refusal } from "./problem.ts";
 import { Query } from "./target.ts";
@@ -61,12 +61,12 @@ export async function getMetrics(exchange: Exchange): Promise<Response> {
 const logNames: ReadonlySet<string> = new Set(["from", "limit"]);
 
 /** `GET /v1/log`: entries that the log still holds, for debugging; committed or not. */
-export function getLog(exchange: Exchange): Response {
+export async function getLog(exchange: Exchange): Promise<Response> {
   const { host, target } = exchange;
   const query = new Query(target, logNames, host.limits.queryBytesMax);
   const from = query.whole("from", { min: 1, max: Number.MAX_SAFE_INTEGER }) ?? 1;
   const limit = query.whole("limit", { min: 1, max: pageItemsMax }) ?? pageItemsDefault;
-  exchange.check([{ verb: "read", range: { start: "", end: null } }]);
+  await exchange.may(() => [{ verb: "read", range: { start: "", end: null } }]);
   const { firstIndex, lastIndex, commit } = host.replica.status();
   const first = Math.max(from, firstIndex);
   const entries = first > lastIndex ? [] : host.replica.entries(first, limit);
@@ -80,15 +80,16 @@ export function getLog(exchange: Exchange): Response {
 
 /** `PUT /v1/leader`: hands leadership over, from any node. Whoever leads already is handed nothing, and that is fine. */
 export async function putLeader(exchange: Exchange): Promise<Response> {
-  const { replica, limits, now } = exchange.host;
+  const { replica, now } = exchange.host;
   const { id } = await readDocument(exchange, LeaderRequest);
-  const deadline = now() + limits.requestTimeoutMs;
+  const deadline = now() + exchange.timeoutMs;
   const isVoter = (): boolean => id === null || replica.members().configuration.voters.includes(id);
   if (!isVoter()) {
     // A node that has been away may not have heard of it yet.
-    await replica.read("linearizable", limits.requestTimeoutMs);
+    await replica.read("linearizable", exchange.timeoutMs);
     if (!isVoter()) throw badRequest(`body: id: ${id} is not a voter of this cluster`);
   }
+  await exchange.decide(asMember);
   const leader = await replica.transferLeadership(id, Math.max(1, deadline - now()));
   return exchange.document(200, { leader } satisfies LeaderAnswer);
 }

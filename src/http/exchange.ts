@@ -3,10 +3,9 @@ import { InvariantViolation } from "../assert.ts";
 import { encodeCbor } from "../cbor.ts";
 import type { KvMachine } from "../kv/machine.ts";
 import type { KvResult } from "../kv/result.ts";
-
 import type { Applied, HealthCheck, ReplicaStatus } from "../replica.ts";
 import type { Credentials, Logger, MemberRequest, MembersView, Span, Tracer } from "../ports.ts";
-import type { Right } from "./access/rights.ts";
+import { asksFirst, type Right } from "./access/rights.ts";
 import { anybody, type Caller, type Gate } from "./access/gate.ts";
 import type { Need } from "../kv/access/principal.ts";
 import type { Admission } from "./admission.ts";
@@ -132,6 +131,8 @@ export class Exchange {
   caller: Caller = anybody;
   /** What is left of the time that an answer may take, in milliseconds. */
   timeoutMs: number;
+  #right: Right = "token";
+  #origin: symbol | undefined = undefined;
 
   constructor(host: Host, request: Request, target: string, span: Span | null = null) {
     this.host = host;
@@ -142,12 +143,30 @@ export class Exchange {
   }
 
   /**
-   * Resolves when the gate has let it in.
+   * Resolves when the gate has let it in; null where the gate is open.
    * @throws {Refusal} 401, 403, 429, 503. {NotApplied}
    */
-  async enter(right: Right, origin: symbol | undefined): Promise<void> {
+  enter(right: Right, origin: symbol | undefined): Promise<void> | null {
+    this.#right = right;
+    this.#origin = origin;
     const { gate } = this.host;
-    this.caller = await this.#timed(() => gate.admit(this.request, right, origin));
+    const isOpen = !gate.isClosed && origin === undefined && !asksFirst(right);
+    return isOpen ? null : this.#admitted("admit");
+  }
+
+  /**
+   * Resolves when the gate has let it in after all, where it was open and is to be closed.
+   * @throws {Refusal} 401, 403, 429, 503. {NotApplied}
+   */
+  async enterAgain(): Promise<void> {
+    await this.#admitted("admitAgain");
+  }
+
+  async #admitted(how: "admit" | "admitAgain"): Promise<void> {
+    const origin = this.#origin;
+    this.caller = await this.#timed((deadline) =>
+      this.host.gate[how](this.request, this.#right, { origin, deadline })
+    );
   }
 
   /**
@@ -156,7 +175,27 @@ export class Exchange {
    * @throws {Refusal} 401, 403, 429. {NotApplied}
    */
   async may(needs: () => readonly Need[]): Promise<void> {
-    await this.#timed(() => this.host.gate.may(this.caller, needs));
+    await this.#timed((deadline) => this.host.gate.may(this.caller, needs, deadline));
+  }
+
+  /**
+   * The same, of the state that a leader has just confirmed. Where it tells for the first time that there are tokens, the
+   * caller has to come with one.
+   * @throws {Refusal} 401, 403, 429. {NotApplied}
+   */
+  async recheck(needs: () => readonly Need[]): Promise<void> {
+    if (this.caller.type === "anybody") await this.enterAgain();
+    this.check(needs());
+  }
+
+  /**
+   * Resolves where the caller may do this by the newest that is known of tokens: for what no command asks again.
+   * @throws {Refusal} 401, 403, 429. {NotApplied}
+   */
+  async decide(needs: () => readonly Need[]): Promise<void> {
+    const { gate } = this.host;
+    await this.#timed((deadline) => gate.learn(this.caller, deadline));
+    if (gate.isClosed) await this.recheck(needs);
   }
 
   /** The same, of the state as it is here and now. @throws {Refusal} 401, 403. */
@@ -164,10 +203,10 @@ export class Exchange {
     this.host.gate.check(this.caller, needs);
   }
 
-  async #timed<T>(waiting: () => Promise<T>): Promise<T> {
+  async #timed<T>(waiting: (deadline: number) => Promise<T>): Promise<T> {
     const since = this.host.now();
     try {
-      return await waiting();
+      return await waiting(since + this.timeoutMs);
     } finally {
       this.timeoutMs = Math.max(1, this.timeoutMs - (this.host.now() - since));
     }
@@ -221,6 +260,8 @@ export class Exchange {
     const { method } = this.request;
     if (this.wantsCbor || method === "HEAD") return this.refuse(refusal);
     this.host.refused(bound);
+    this.host.requests.refused(refusal.code);
+    this.span?.set("holdfast.refusal", refusal.code);
     return this.raw(429, texts[method === "GET" ? "read" : "write"], { headers: overloadHeaders });
   }
 

@@ -9,6 +9,8 @@
  * - **Origin.** Under another name than ours a page can send, and not read. A browser says with what may change something
  *   whose page it was: those of this node's own origin are taken, and those that are allowed, which may read as well
  *   (CORS). All others are refused.
+ *
+ * Peers' requests are looked at where peers share no secret: a page under a name of its own could pass for one of them.
  */
 import { Refusal } from "./problem.ts";
 
@@ -19,6 +21,8 @@ export interface HostCheckOptions {
   readonly allowedOrigins: readonly string[];
   /** URLs that this node, or one like it, goes by at the moment. */
   readonly known: () => readonly string[];
+  /** Whether peers sign what they say: then it doesn't matter by which name they ask. */
+  readonly peersSign: boolean;
   /** Whether it is reached by TLS without anything in between: then its own origin is one of https. */
   readonly isTls: boolean;
 }
@@ -65,7 +69,12 @@ export class HostCheck {
     this.#origins = new Set(options.allowedOrigins);
   }
 
-  /** Looks at a client's request. */
+  /** Whether requests of peers are looked at as well. */
+  get isForPeers(): boolean {
+    return !this.#options.peersSign;
+  }
+
+  /** Looks at a request. */
   admit({ method, headers }: Pick<Request, "method" | "headers">): Admission {
     const host = headers.get("host");
     if (host !== null && !this.#seen.has(host) && !this.#isKnown(host)) {

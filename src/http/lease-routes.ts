@@ -61,7 +61,8 @@ export async function getLease(exchange: Exchange): Promise<Response> {
   const id = leaseOf(exchange);
   const query = new Query(target, confirmNames, host.limits.queryBytesMax);
   // It names its keys.
-  const needs = () => neededByLease(id, ["lease"], (lease) => host.machine.keysOf(lease));
+  const needs = () =>
+    neededByLease(id, ["lease"], (lease, range) => host.machine.store.firstKeyOf(lease, range));
   const headers = await confirmRead(exchange, query, needs);
   const lease = host.machine.lease(id);
   if (lease === undefined) throw new Refusal("not_found", `there is no lease ${id}`, { headers });

@@ -14,7 +14,7 @@ import type { MemberRequest, MemberSpec, MembersView } from "../ports.ts";
 import { readDocument } from "./body.ts";
 import type { Exchange, Host } from "./exchange.ts";
 import { badRequest } from "./problem.ts";
-import { confirmNames, confirmRead } from "./reading.ts";
+import { confirmNames, confirmRead, type Needs } from "./reading.ts";
 import { pathOf, percentDecode, Query } from "./target.ts";
 import {
   type AddMemberAnswer,
@@ -29,6 +29,9 @@ import {
 
 type Addition = MemberRequest & { readonly type: "add" | "replace" };
 
+/** No command: nobody asks for this again once it has begun. */
+export const asMember: Needs = () => [anywhere("member")];
+
 /** What stands before an id in a path. */
 export const memberPrefix = "/v1/members/";
 
@@ -36,7 +39,7 @@ export const memberPrefix = "/v1/members/";
 export async function getMembers(exchange: Exchange): Promise<Response> {
   const { host, target } = exchange;
   const query = new Query(target, confirmNames, host.limits.queryBytesMax);
-  const staleness = await confirmRead(exchange, query, () => [anywhere("member")]);
+  const staleness = await confirmRead(exchange, query, asMember);
   return exchange.document(200, membersShown(host), { headers: staleness });
 }
 
@@ -45,16 +48,17 @@ export async function getMembers(exchange: Exchange): Promise<Response> {
  * or has ended without it: a newcomer that doesn't catch up stays a learner.
  */
 export async function postMember(exchange: Exchange): Promise<Response> {
-  const { replica, limits, now } = exchange.host;
+  const { replica, now } = exchange.host;
   const asked = await readDocument(exchange, AddMemberRequest);
   const { id, url } = asked;
-  const deadline = now() + limits.requestTimeoutMs;
-  await replica.read("linearizable", limits.requestTimeoutMs);
+  const deadline = now() + exchange.timeoutMs;
+  await replica.read("linearizable", exchange.timeoutMs);
   const { configuration: before } = replica.members();
   const request = additionOf(asked);
   const wanted = roleOf(before, request);
   const wasSo = isFor(before, id, wanted) && before.urls[id] === url;
   if (before.urls[id] === undefined) await exchange.host.checkNewcomer?.({ id, url });
+  await exchange.decide(asMember);
   const timeoutMs = Math.max(1, deadline - now());
   const { configuration, changing } = await replica.changeMembers(request, timeoutMs);
   const answer = { id, url, voter: isVoter(configuration, id) };
@@ -97,10 +101,11 @@ function isReplaced(configuration: Configuration, request: Addition): boolean {
 
 /** `DELETE /v1/members/{id}`: 200 when it is out, also where it left before; 202 where it is on its way. */
 export async function deleteMember(exchange: Exchange): Promise<Response> {
-  const { replica, limits } = exchange.host;
+  const { replica } = exchange.host;
   const id = percentDecode(pathOf(exchange.target).slice(memberPrefix.length), "id");
   if (!v.is(memberId, id)) throw badRequest("path: an id takes 1–64 of A-Z a-z 0-9 . _ -");
-  const view = await replica.changeMembers({ type: "remove", id }, limits.requestTimeoutMs);
+  await exchange.decide(asMember);
+  const view = await replica.changeMembers({ type: "remove", id }, exchange.timeoutMs);
   const { configuration, changing } = view;
   const isOut = configuration.removed?.includes(id) === true;
   // One step begins when the one before is committed: in the middle of a later change it is out for good.
@@ -122,9 +127,10 @@ export async function putMembers(exchange: Exchange): Promise<Response> {
     typeof seat === "string" || urls[seat.id] !== undefined ? [] : [seat]
   );
   await Promise.all(newcomers.map(async (newcomer) => await host.checkNewcomer?.(newcomer)));
+  await exchange.decide(asMember);
   const view = await host.replica.changeMembers(
     { type: "set", voters: voters.map(specOf), learners: learners.map(specOf) },
-    host.limits.requestTimeoutMs,
+    exchange.timeoutMs,
   );
   const shown = membersShown(host, view);
   if (view.changing) {

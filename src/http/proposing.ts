@@ -1,7 +1,7 @@
 /** How a command comes into the log, once where the request says so, and what its refusals say. */
 import { accessBytesMax, type AccessRefusal, rolesMax, tokensMax } from "../kv/access/grant.ts";
 import { isSession } from "../kv/command.ts";
-import { neededBy } from "../kv/access/needs.ts";
+import { type FirstOf, neededBy } from "../kv/access/needs.ts";
 import { decodeCommand, encodeCommand } from "../kv/command-codec.ts";
 import { keyBytesMax } from "../kv/key.ts";
 import type { KvResult } from "../kv/result.ts";
@@ -15,16 +15,28 @@ import { idempotencyHeader, sequenceHeader } from "./wire.ts";
 const leasesRetrySeconds = 10;
 
 /**
- * What came of the command. With an `Idempotency-Key` it takes effect once, however often it comes.
+ * What came of the command. Where this node had not heard yet that the cluster asks for tokens, the command changed
+ * nothing and is proposed again with what the caller came with. With an `Idempotency-Key` it takes effect once, however often it comes.
  * @throws {NotApplied} {OutcomeUnknown}
  * @throws {Refusal} 400 where the headers that ask for it are not what they have to be; 401, 403.
  */
 export async function propose(exchange: Exchange, command: Uint8Array): Promise<KvResult> {
+  const { now } = exchange.host;
+  const since = now();
+  const result = await proposeOnce(exchange, command);
+  if (result.type !== "unauthenticated" || exchange.caller.type === "bearer") return result;
+  exchange.timeoutMs = Math.max(1, exchange.timeoutMs - (now() - since));
+  await exchange.enterAgain();
+  return await proposeOnce(exchange, command);
+}
+
+async function proposeOnce(exchange: Exchange, command: Uint8Array): Promise<KvResult> {
   const { admission, replica, machine } = exchange.host;
   const { headers } = exchange.request;
   if (exchange.caller.type === "bearer") {
     const decoded = decodeCommand(command);
-    await exchange.may(() => neededBy(decoded, (lease) => machine.keysOf(lease)) ?? []);
+    const firstOf: FirstOf = (lease, range) => machine.store.firstKeyOf(lease, range);
+    await exchange.may(() => neededBy(decoded, firstOf) ?? []);
   }
   const session = headers.get(idempotencyHeader);
   const payload = session === null ? command : keyed(session, headers, command);

@@ -93,7 +93,7 @@ export async function confirmRead(
     const level = host.leaseReads ? "lease" : consistency;
     await confirm(exchange, level);
     // A right that was taken away before is not there on the state that is read now.
-    if (host.gate.isClosed) exchange.check(needs());
+    if (host.gate.isClosed) await exchange.recheck(needs);
     return none;
   }
   const stalenessMs = host.replica.stalenessMs();

@@ -25,7 +25,7 @@ export async function postRestore(exchange: Exchange): Promise<Response> {
   const { limits, replica, machine } = host;
   requireVersion(host, "restoring over HTTP");
   const body = await readBody(exchange, limits.restoreBytesMax);
-  await replica.read("linearizable", limits.requestTimeoutMs);
+  await replica.read("linearizable", exchange.timeoutMs);
   if (machine.store.revision > 0) throw notEmpty(machine.store.revision);
   const { state, keys } = await checked(body);
   const revision = await new Restore(exchange).run(state);
@@ -39,13 +39,8 @@ async function checked(
   const state: Uint8Array[] = [];
   try {
     const opened = await openBackup(inTurns([body]));
-    async function* noted(): AsyncGenerator<Uint8Array, void> {
-      for await (const chunk of inTurns(opened.chunks)) {
-        state.push(chunk);
-        yield chunk;
-      }
-    }
-    const { summary } = await loadBackup({ ...opened, chunks: noted() });
+    const chunks = inTurns(opened.chunks, (chunk) => state.push(chunk));
+    const { summary } = await loadBackup({ ...opened, chunks });
     if (summary.revision === 0) throw badRequest("body: a backup of an empty store");
     return { state: together(state), keys: summary.keys };
   } catch (error) {
@@ -57,8 +52,10 @@ async function checked(
 /** Everything else has its turn in between. */
 async function* inTurns(
   pieces: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+  note: (piece: Uint8Array) => void = () => {},
 ): AsyncGenerator<Uint8Array, void> {
   for await (const piece of pieces) {
+    note(piece);
     await new Promise((resolve) => setTimeout(resolve));
     yield piece;
   }
@@ -131,7 +128,9 @@ class Restore {
           ? refusalOf(result)
           : uncertain;
       }
-      if (now() + againMs >= this.#deadline) throw uncertain ?? result;
+      // A node that stops, or has no room, won't be ready for the next attempt either.
+      const isHopeless = result instanceof NotApplied && result.reason === "not_ready";
+      if (isHopeless || now() + againMs >= this.#deadline) throw uncertain ?? result;
       await new Promise((resolve) => setTimeout(resolve, againMs));
     }
   }

@@ -44,7 +44,6 @@ export function serve(
   const get = handlers.get("GET");
   if (get !== undefined) handlers.set("HEAD", get);
   const allow = [...handlers.keys()].toSorted().join(", ");
-  const { gate } = host;
   const answer = async (
     exchange: Exchange,
     found: Guarded | undefined,
@@ -59,10 +58,16 @@ export function serve(
       );
     }
     const handle = async (): Promise<Response> => {
-      if (gate.isClosed || origin !== undefined) await exchange.enter(found.right, origin);
+      if (lane === "keys") await enter();
       return await found.handler(exchange);
     };
+    const enter = async (): Promise<void> => {
+      const entering = exchange.enter(found.right, origin);
+      if (entering !== null) await entering;
+    };
     try {
+      // Who waits at the gate may be a stranger, and is not to have one of an operator's few places meanwhile.
+      if (lane !== "keys") await enter();
       return lane === "always" ? await handle() : await within(exchange, lane, handle);
     } catch (error) {
       return exchange.refuse(error);

@@ -28,7 +28,7 @@ type Executable = TransactionCommand | BatchCommand;
 
 /** What an `Idempotency-Key` and a token may add to a command. */
 const keyedBytes = sessionBytesMax + 128;
-const none = () => [];
+const none = () => undefined;
 
 /** `POST /v1/txn`: 200, whether its checks held or not; one revision for all that it changes. */
 export async function postTransaction(exchange: Exchange): Promise<Response> {
@@ -82,7 +82,7 @@ async function execute(
     const needs = () => neededBy(command, none) ?? [];
     if (exchange.caller.type === "bearer") await exchange.may(needs);
     await confirm(exchange, leaseReads ? "lease" : "linearizable");
-    if (gate.isClosed) exchange.check(needs());
+    if (gate.isClosed) await exchange.recheck(needs);
     // None of them asks for the time, or for leases.
     const around = { store: machine.store, time: 0, hasLease: () => false, resultBytesMax };
     return command.type === "batch"

@@ -1,7 +1,7 @@
 /** Which keys are due when, and which belong to a lease: found again from the keys themselves, so not part of a snapshot. */
 import type { LeaseId } from "./command.ts";
 import type { Key } from "./key.ts";
-import { OrderedMap } from "./ordered-map.ts";
+import { type KeyRange, OrderedMap } from "./ordered-map.ts";
 import type { Attached } from "./record.ts";
 import { timeOfText, timeText } from "./time.ts";
 
@@ -42,6 +42,12 @@ export class Attachments {
   dueBy(time: number): Key | null {
     const first = this.#due.first;
     return first === undefined || timeOfText(first[0]) > time ? null : first[1];
+  }
+
+  /** The first key in a range that ends with `lease`. */
+  firstKeyOf(lease: LeaseId, range: KeyRange): Key | undefined {
+    const [first] = this.#leased.get(lease)?.ascending(range) ?? [];
+    return first?.[0];
   }
 
   /** The keys that end with `lease`, in key order. */

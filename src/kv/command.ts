@@ -157,7 +157,6 @@ export interface RestoreCommand {
     };
 }
 
-/** What stands in the log. */
 /** A command that takes effect where a token still allows it at its place in the log. */
 export interface AsCommand {
   readonly type: "as";
@@ -167,6 +166,7 @@ export interface AsCommand {
   readonly command: Uint8Array;
 }
 
+/** What stands in the log. */
 export type Command =
   | AsCommand
   | AccessEdit
@@ -247,9 +247,9 @@ export function isTimed(command: Command): boolean {
       return command.command[0] === timeHead;
     case "keyed":
     case "grant":
+    case "restore":
     case "keepAlive":
     case "expire":
-    case "restore":
       return true;
     case "delete":
     case "deleteRange":

@@ -1,4 +1,4 @@
-/** What each command does to the state. Whether it is let in was decided before (`access/needs.ts`). */
+/** What each command does to the state. Whether it is let in was decided before (`access/run-as.ts`). */
 import { invariant } from "../assert.ts";
 import { MalformedBytes } from "../errors.ts";
 import { type AccessEdit, accessVersion } from "./access/grant.ts";

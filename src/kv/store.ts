@@ -196,6 +196,11 @@ export class Store implements View {
     return this.#attachments.dueBy(time);
   }
 
+  /** The first key in a range that ends with a lease. */
+  firstKeyOf(lease: LeaseId, range: KeyRange): Key | undefined {
+    return this.#attachments.firstKeyOf(lease, range);
+  }
+
   /** The keys that end with `lease`, in key order. */
   keysOf(lease: LeaseId): readonly Key[] {
     return this.#attachments.keysOf(lease);

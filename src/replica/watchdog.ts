@@ -11,6 +11,9 @@ export const watchdogIntervalMs = 100;
 /** The wall clock may part from the monotonic one by so much between two looks, in milliseconds. */
 const clockJumpMs = 1000;
 
+/** A loop that stands still again and again is told of so often at most, in milliseconds, unless it is far worse. */
+const tellIntervalMs = 10_000;
+
 /** What is told as it happens; metrics listen. */
 export interface WatchdogObserver {
   /** The event loop came so much later than it was asked to. */
@@ -31,6 +34,9 @@ export interface WatchdogParts {
 export class Watchdog {
   readonly #parts: WatchdogParts;
   #due = 0;
+  /** The last stall of the event loop that was told, and when. */
+  #toldMs = 0;
+  #toldAt = -Infinity;
   #aheadMs = 0;
   /** How long the disk has owed a write, where that is longer than it may; 0 where it isn't. */
   #stalledMs = 0;
@@ -65,7 +71,11 @@ export class Watchdog {
     const lagMs = Math.max(0, clock.now() - this.#due);
     const isStall = lagMs > electionTimeoutMs / 2;
     observer.loopLagged(lagMs / 1000, isStall);
-    if (!isStall) return;
+    if (!isStall || (lagMs < 2 * this.#toldMs && clock.now() < this.#toldAt + tellIntervalMs)) {
+      return;
+    }
+    this.#toldAt = clock.now();
+    this.#toldMs = lagMs;
     const { role } = status();
     log("warn", "the event loop stood still", { ms: Math.round(lagMs), role });
   }

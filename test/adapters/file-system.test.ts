@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
@@ -136,6 +136,23 @@ for (const { name, create } of implementations) {
     });
   });
 }
+
+describe("NodeFileSystem", () => {
+  it("makes files and directories that nobody but their owner may look into", async () => {
+    const directory = await mkdtemp(join(tmpdir(), "holdfast-fs-"));
+    try {
+      const fs = new NodeFileSystem();
+      await fs.makeDirectory(`${directory}/a/b`);
+      await (await fs.open(`${directory}/a/b/file`, "create")).close();
+      const modes = ["a", "a/b", "a/b/file"].map(async (name) =>
+        ((await stat(join(directory, name))).mode & 0o777).toString(8)
+      );
+      assert.deepEqual(await Promise.all(modes), ["700", "700", "600"]);
+    } finally {
+      await rm(directory, { recursive: true });
+    }
+  });
+});
 
 describe("MemoryFileSystem", () => {
   const sectors = (file: Uint8Array) =>

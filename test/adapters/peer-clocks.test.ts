@@ -13,7 +13,7 @@ it("tells once a minute of a peer whose clock is too far away, and when it agree
   };
   const clocks = new PeerClocks(
     clock,
-    (level, message, fields) => lines.push(`${level} ${message} ${fields?.["peer"]}`),
+    (level, message, fields) => lines.push(`${level} ${message} ${String(fields?.["peer"])}`),
   );
   const refused = "error a peer's clock and ours are too far apart: its messages are refused";
   clocks.heard("n2", 1500, false);

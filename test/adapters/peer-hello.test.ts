@@ -118,10 +118,17 @@ describe("a hello's bytes", () => {
   it("throw nothing but a typed error, whatever they are", () => {
     const tried = (bytes: Uint8Array): void => {
       decodes(bytes, decodeHelloReply);
+      decodes(bytes, decodeIntroduction);
       decodes(bytes, (body) => decodeHello(body, exchange));
     };
     fc.assert(fc.property(cborLike, tried), { numRuns: 500 });
-    for (const whole of [encodeHello(hello), ...replies.map(encodeHelloReply)]) {
+    for (
+      const whole of [
+        encodeHello(hello),
+        encodeIntroduction(introduction),
+        ...replies.map(encodeHelloReply),
+      ]
+    ) {
       for (let bit = 0; bit < 8 * whole.length; bit++) {
         const flipped = whole.slice();
         flipped[bit >> 3] = (flipped[bit >> 3] ?? 0) ^ (1 << (bit & 7));
@@ -257,12 +264,12 @@ describe("saying hello", () => {
         authenticator("n1"),
       ]
     ) {
-      await assert.rejects(ask(mounted(app), stranger), PeerUnreachable);
+      await assert.rejects(ask(mounted(app), stranger), { reason: "refused" });
     }
     const other = route({
       who: { authenticator: whoAuthenticator(WHOEVER, []), introduction: () => introduction },
     });
-    await assert.rejects(ask(mounted(other.app), whoAuthenticator("n1")), PeerUnreachable);
+    await assert.rejects(ask(mounted(other.app), whoAuthenticator("n1")), { reason: "refused" });
     const hostile = { ...introduction, url: "http://169.254.169.254" };
     assert.throws(() => decodeIntroduction(encodeIntroduction(hostile)), MalformedBytes);
   });

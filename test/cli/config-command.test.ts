@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { chmod, writeFile } from "node:fs/promises";
 import { after, before, describe, it } from "node:test";
-import { freePort, startCli, startNode, temporaryDirectory } from "./processes.ts";
+import { freePort, runBatch, startCli, startNode, temporaryDirectory } from "./processes.ts";
 
 const secret = "0123456789abcdef0123456789abcdef";
 
@@ -58,6 +58,25 @@ describe("config", { timeout: 120_000 }, () => {
       source: { from: "file", path, line: 2, column: 9 },
     });
     assert.equal(options.data.value, "./data/n2");
+  });
+
+  it("check reads the files that options name as well", async () => {
+    const own = await put("own.pem", "no certificate");
+    const few = await put("secrets", "short");
+    const pems = ["--tls-cert", own, "--tls-key", own];
+    const none = ["--tls-cert", "/none/c", "--tls-key", "/none/k", "--tls-ca", "/none/a"];
+    const [missing, wrong] = await runBatch([
+      ["config", "check", ...none, "--secret-file", "/none/s"],
+      ["config", "check", ...pems, "--secret-file", few, "--json"],
+    ], {});
+    assert.deepEqual([missing?.status, wrong?.status], [2, 2]);
+    for (const flag of ["tls-cert", "tls-key", "tls-ca", "secret-file"]) {
+      const told = new RegExp(`^holdfast config check: --${flag}: "/none/.*ENOENT$`, "m");
+      assert.match(missing?.stderr ?? "", told);
+    }
+    const { valid, problems } = JSON.parse(wrong?.stdout ?? "");
+    assert.equal(valid, false);
+    assert.match(problems.join("\n"), /^--tls-cert: .*no certificate.*\n--secret-file: .*line 1/);
   });
 
   it("is what a node starts with", async () => {

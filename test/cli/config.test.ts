@@ -220,7 +220,11 @@ describe("a node's configuration", () => {
   it("requires a secret unless every URL is loopback", () => {
     const peers = "n1=http://127.0.0.1:4001,n2=http://10.0.0.2:4001";
     assert.match(refusal({ peers }), /^--secret .*10\.0\.0\.2/);
-    assert.match(refusal({ listen: "192.168.0.1:4001" }), /^--secret /);
+    assert.match(
+      refusal({ listen: "192.168.0.1:4001" }),
+      /^--secret .*192\.168\.0\.1:4001 is not loopback; or say --insecure$/,
+    );
+    assert.match(refusal({ peers: "dns:a:1", peersExpect: "3" }), /^--secret .*say --insecure$/);
     assert.match(
       refusal({ listen: "0.0.0.0:4001", advertise: "http://127.0.0.1:4001" }),
       /^--secret /,
@@ -247,6 +251,18 @@ describe("a node's configuration", () => {
     assert.match(told({ ...open, auth: "on" }).join(), /^tokens travel in clear/);
     assert.deepEqual(told({ ...open, auth: "on", tlsCert: "c", tlsKey: "k" }), []);
     assert.deepEqual(told({}), []);
+    assert.match(told({ auth: "on", recoverAccess: "on" }).join(), /^whoever .* --recover-access$/);
+  });
+
+  it("serves whoever comes as root only where nobody comes from elsewhere", () => {
+    const recovering = { recoverAccess: "on", auth: "on", secret };
+    assert.equal(readNodeConfig(recovering, {}).recoverAccess, true);
+    const elsewhere = { ...recovering, advertise: "https://kv.example.com" };
+    assert.match(refusal(elsewhere), /^--recover-access .*https:\/\/kv\.example\.com/);
+    const guarded = readNodeConfig({ ...elsewhere, insecure: "on" }, {});
+    assert.match(guarded.warnings.join(), /kv\.example\.com is open .* as root/);
+    const open = { ...recovering, listen: "192.168.0.1:4001", insecure: "on" };
+    assert.match(refusal(open), /^--recover-access .*192\.168\.0\.1/);
   });
 
   it("serves https with a certificate, and wants what belongs together", () => {

@@ -38,8 +38,15 @@ describe("--json", { timeout: 120_000 }, () => {
     status: "status",
     member: "member list",
     leader: "leader",
+    token: "token generate",
+    role: "role list",
     config: "config example",
     del: "del k",
+    backup: `backup ${directory}/kept`,
+    verify: `verify ${directory}/kept`,
+    restore: `restore ${directory}/kept --data ${directory}/made --peers n1=http://127.0.0.1:4001`,
+    wal: `wal verify ${directory}/made/n1`,
+    snapshot: `snapshot inspect ${directory}/made/n1`,
   });
   /** Those that go on, and print an object a line. */
   const streams: Readonly<Record<string, string>> = {

@@ -52,6 +52,18 @@ describe("an embedded replica", () => {
     await assert.rejects(kv.get("a"), { code: "aborted" });
   });
 
+  it("looks at hosts and origins only where it is told whose there are", async () => {
+    for (const allowedHosts of [undefined, ["kv.example"]]) {
+      const kv = await open({ storage: "memory", allowedHosts });
+      await kv.put("a", "1");
+      const status = async (host: string): Promise<number> =>
+        (await kv.app.request("/v1/kv/a", { headers: { host } })).status;
+      assert.equal(await status("kv.example"), 200);
+      assert.equal(await status("evil.example"), allowedHosts === undefined ? 200 : 403);
+      await kv.close();
+    }
+  });
+
   it("refuses what comes after its end, and is never ready where it was closed before", async () => {
     const peers = { n1: "http://127.0.0.1:9/kv", n2: "http://127.0.0.1:10/kv" };
     const kv = await open({ storage: "memory", peers });
@@ -75,10 +87,9 @@ describe("an embedded replica", () => {
     );
     await assert.rejects(open({ join: { n2: "http://127.0.0.1:4002" } }), /--advertise .* needed/);
     await assert.rejects(open({ peers: { n1: "http://127.0.0.1:1/?a" } }), /--peers takes/);
-    await assert.rejects(
-      open(JSON.parse('{"listen":"127.0.0.1:1"}')),
-      /there is no option listen/,
-    );
+    for (const given of [{ listen: "127.0.0.1:1" }, { recoverAccess: true, auth: true }]) {
+      await assert.rejects(open(JSON.parse(JSON.stringify(given))), /there is no option/);
+    }
   });
 });
 

@@ -6,10 +6,10 @@ import { Random } from "../sim/random.ts";
 import { mutated } from "./mutate.ts";
 import type { Target } from "./target.ts";
 
-/** Inputs that are kept for a target. */
-const keptMax = 1000;
-/** An input that takes longer is a defect, in milliseconds: none has more than 16 KiB. */
-const inputMsMax = 2000;
+/** Inputs that others are made of. */
+const poolMax = 4000;
+/** An input that takes longer is a defect, in milliseconds, also where much else runs: none has more than 16 KiB. */
+const inputMsMax = 10_000;
 
 /** An input that met a defect. */
 export class Finding extends Error {
@@ -28,9 +28,10 @@ export class Fuzzer {
   readonly target: Target;
   readonly #random: Random;
   readonly #words: readonly Uint8Array[];
-  readonly #kept: Uint8Array[] = [];
+  /** What was given, and what showed something new, as it was then: what is short has little to change. */
+  readonly #pool: Uint8Array[] = [];
   /** By outcome; of inputs that show the same the shortest stays. */
-  readonly #places = new Map<string, number>();
+  readonly #shortest = new Map<string, Uint8Array>();
   readonly #before: (input: Uint8Array) => void;
   inputs = 0;
 
@@ -44,25 +45,27 @@ export class Fuzzer {
 
   /** Different outcomes that were seen. */
   get outcomes(): number {
-    return this.#places.size;
+    return this.#shortest.size;
   }
 
   /** An input for each outcome, in the order of the outcomes' texts. */
   corpus(): readonly Uint8Array[] {
-    return [...this.#places].toSorted(([a], [b]) => (a < b ? -1 : 1))
-      .map(([, place]) => this.#kept[place] ?? new Uint8Array(0));
+    return [...this.#shortest].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, input]) => input);
   }
 
   /** Runs these as they are. @throws {Finding} */
   async replay(inputs: Iterable<Uint8Array>): Promise<void> {
-    for (const input of inputs) await this.#feed(input);
+    for (const input of inputs) {
+      this.#pool.push(input);
+      await this.#feed(input);
+    }
   }
 
   /** Runs so many new ones. @throws {Finding} */
   async explore(count: number): Promise<void> {
     for (let left = count; left > 0; left--) {
-      const input = this.#kept[this.#random.below(this.#kept.length)] ?? new Uint8Array(0);
-      const other = this.#kept[this.#random.below(this.#kept.length)] ?? new Uint8Array(0);
+      const input = this.#pool[this.#random.below(this.#pool.length)] ?? new Uint8Array(0);
+      const other = this.#pool[this.#random.below(this.#pool.length)] ?? new Uint8Array(0);
       await this.#feed(mutated(this.#random, input, other, this.#words));
     }
   }
@@ -80,11 +83,8 @@ export class Fuzzer {
     }
     const ms = performance.now() - since;
     if (ms > inputMsMax) throw new Finding(this.target.name, input, `it took ${Math.round(ms)} ms`);
-    const place = this.#places.get(outcome);
-    if (place === undefined) {
-      if (this.#kept.length < keptMax) this.#places.set(outcome, this.#kept.push(input) - 1);
-    } else if (input.length < (this.#kept[place]?.length ?? 0)) {
-      this.#kept[place] = input;
-    }
+    const shortest = this.#shortest.get(outcome);
+    if (shortest === undefined && this.#pool.length < poolMax) this.#pool.push(input);
+    if (input.length < (shortest?.length ?? Infinity)) this.#shortest.set(outcome, input);
   }
 }

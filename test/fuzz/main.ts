@@ -14,7 +14,7 @@ const help = `npm run fuzz -- [FLAG …]
   --targets A,B   of ${targets.map(({ name }) => name).join(", ")} (default all)
   --keep          write what showed something new into test/fuzz/corpus
 
-Ends with 1 where an input crashed its target, took over 2 s, hung it, or took more than 512 MiB; the input is printed
+Ends with 1 where an input crashed its target, took over 10 s, hung it, or took more than 512 MiB; the input is printed
 in base64.
 `;
 const threads = 2;

@@ -19,7 +19,7 @@ export type Report =
   | { readonly type: "found"; readonly text: string; readonly input: Uint8Array }
   | { readonly type: "done"; readonly outcomes: number; readonly corpus: readonly Uint8Array[] };
 
-const inputsPerReport = 2000;
+const inputsPerReport = 200;
 const { target: name, seed, inputs, current }: Order = workerData;
 const target = targets.find((one) => one.name === name);
 invariant(target !== undefined && parentPort !== null, "a worker is given a target");

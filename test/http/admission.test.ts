@@ -8,6 +8,7 @@ const limits = {
   replicaDelayMs: 100,
   replicaRequestsMin: 3,
   admissionDelayMsMax: 1000,
+  requestTimeoutMs: 5000,
 };
 
 const scenes: Scene[] = [];
@@ -15,7 +16,8 @@ const scenes: Scene[] = [];
 /** Requests that come to the replica as soon as they begin, and stay there until they are told to end. */
 class Scene {
   now = 1000;
-  readonly admission: Admission = new Admission(limits, () => this.now);
+  hasLeader = true;
+  readonly admission: Admission = new Admission(limits, () => this.now, () => this.hasLeader);
   /** Those that have begun, in order, and how long they waited. */
   readonly begun: number[] = [];
   readonly waitedMs: number[] = [];
@@ -48,6 +50,14 @@ class Scene {
 
   end(count: number): void {
     for (const end of this.#ends.splice(0, count)) end();
+  }
+
+  /** Until those that wait were looked at, where nothing else happens. */
+  async looks(): Promise<void> {
+    const { admission } = this;
+    const proceeds = admission.looks;
+    while (admission.looks < proceeds + 2 && admission.waiting > 0) await sleep(1);
+    await this.turns();
   }
 
   async turns(count = 3): Promise<void> {
@@ -141,5 +151,29 @@ describe("admission", () => {
     for (let looks = 0; looks < 400 && scene.refused.length < 2; looks++) await sleep(5);
     assert.deepEqual(scene.refused, [3, 4]);
     assert.equal(scene.admission.waiting, 0);
+  });
+
+  it("counts no wait for a leader, and lets the replica say that there is none", async () => {
+    const scene = new Scene();
+    scene.hasLeader = false;
+    scene.come(5);
+    await scene.looks();
+    scene.now += limits.requestTimeoutMs;
+    await scene.looks();
+    assert.deepEqual([scene.begun, scene.refused], [[0, 1, 2], []]);
+    scene.come(1);
+    scene.now += 1;
+    await scene.looks();
+    assert.deepEqual([scene.begun, scene.refused], [[0, 1, 2, 3, 4], []]);
+
+    scene.now += limits.admissionDelayMsMax;
+    await scene.looks();
+    scene.hasLeader = true;
+    scene.now += limits.admissionDelayMsMax;
+    await scene.looks();
+    assert.deepEqual(scene.refused, []);
+    scene.now += 1;
+    await scene.looks();
+    assert.deepEqual(scene.refused, [5]);
   });
 });

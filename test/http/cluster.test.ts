@@ -27,6 +27,7 @@ describe("GET /v1/status", () => {
       runtime: "test 1.0",
       version: "0.1.0",
       clusterVersion: 1,
+      disk: null,
       members: [
         { id: "n1", url: "http://127.0.0.1:4001", voter: true, match: 1, lagMs: 0 },
         { id: "n2", url: "http://127.0.0.1:4002", voter: true, match: 3, lagMs: 100 },
@@ -91,6 +92,7 @@ describe("GET /metrics", () => {
       const line of [
         'holdfast_server_role{role="leader"} 1',
         'holdfast_server_role{role="follower"} 0',
+        "holdfast_cluster_version 1",
         'holdfast_membership_members{kind="voter"} 2',
         'holdfast_membership_members{kind="learner"} 1',
         "holdfast_membership_change_in_progress 0",

@@ -20,6 +20,7 @@ class Search {
   /** What the DNS has; null: it doesn't answer. */
   addresses: readonly string[] | null = [];
   readonly nodes: Map<string, Introduction> = new Map<string, Introduction>();
+  readonly refusing: Set<string> = new Set<string>();
   found: FoundMembers | null | undefined = undefined;
   readonly search: NameSearch;
 
@@ -27,6 +28,7 @@ class Search {
     const { id, incarnation, url } = node(1, { url: "http://a1:1/kv" });
     const ask: AskWho = async (asked) => {
       const there = this.nodes.get(asked);
+      if (this.refusing.has(asked)) throw new PeerUnreachable("status 401", true, "refused");
       if (there === undefined) throw new PeerUnreachable("silent", true);
       return there;
     };
@@ -96,6 +98,18 @@ describe("finding members by a name", () => {
     await by.pass();
     assert.match(by.search.waitsFor(), /no answer from a3:1$/);
     assert.equal(by.found, undefined);
+  });
+
+  it("tells who refuses it from who is silent", async () => {
+    const by = new Search(3);
+    by.put(node(1), node(2), node(3));
+    by.nodes.delete("http://a2:1/kv");
+    by.refusing.add("http://a3:1/kv");
+    await by.pass();
+    assert.match(by.search.waitsFor(), /no answer from a2:1; refused by a3:1: .*same secret/);
+    by.refusing.clear();
+    await by.pass();
+    assert.match(by.search.waitsFor(), /no answer from a2:1$/);
   });
 
   it("forms none without itself", async () => {

@@ -17,6 +17,7 @@ function door(options: Partial<HostCheckOptions> = {}): Door {
     allowedHosts: [],
     allowedOrigins: [],
     known: () => known,
+    peersSign: true,
     isTls: false,
     ...options,
   });
@@ -99,6 +100,15 @@ describe("a request's Host", () => {
     const at = door();
     const answer = await ask(at, { host: "evil.example" }, "POST", "/raft/v1/append");
     assert.equal(answer.status, 200);
+  });
+
+  it("is looked at where peers share no secret, and any page could pass for one", async () => {
+    const at = door({ peersSign: false });
+    const status = async (headers: Readonly<Record<string, string>>) =>
+      (await ask(at, headers, "POST", "/raft/v1/forward")).status;
+    assert.equal(await status({ host: "evil.example" }), 403);
+    assert.equal(await status({ host: "127.0.0.1", origin: "https://evil.example" }), 403);
+    assert.equal(await status({ host: "kv-1.example:4001" }), 200);
   });
 });
 

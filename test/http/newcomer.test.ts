@@ -20,7 +20,7 @@ function member(configuration: Configuration, of: ClusterBirth = cluster): Hello
 }
 
 /** Answers by contact, one a round; the last one stands. None: nobody is there. */
-type Script = Readonly<Record<string, readonly (HelloReply | null)[]>>;
+type Script = Readonly<Record<string, readonly (HelloReply | "refused" | null)[]>>;
 
 function scripted(script: Script): { readonly sayHello: SayHello; readonly heard: Hello[] } {
   const heard: Hello[] = [];
@@ -31,6 +31,7 @@ function scripted(script: Script): { readonly sayHello: SayHello; readonly heard
     rounds.set(id, round + 1);
     const answers = script[id] ?? [];
     const answer = answers[Math.min(round, answers.length - 1)] ?? null;
+    if (answer === "refused") throw new PeerUnreachable("status 401", true, "refused");
     if (answer === null) throw new PeerUnreachable("nobody is there", false);
     return answer;
   };
@@ -123,6 +124,11 @@ describe("a first member", () => {
     const waiting = told.filter(({ message }) => message === "waiting");
     assert.ok(waiting.length >= 1 && waiting.length <= 2, `${waiting.length} lines in 10 s`);
     assert.match(String(waiting[0]?.fields["for"]), /n3 \(no answer\)/);
+  });
+
+  it("says who refuses it, so that nobody looks for a broken network", async () => {
+    const { waitsFor } = await settle({ n1: ["refused"], n3: ["refused", null] });
+    assert.match(waitsFor, /n1 \(refused: is the secret the same\?\), n3 \(no answer\)$/);
   });
 
   it("that was late enters the cluster that has this life of it in its birth", async () => {

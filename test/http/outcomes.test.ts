@@ -25,6 +25,16 @@ describe("a write that is not answered with 2xx", () => {
     });
   }
 
+  it("counts what it refuses before anything is done for it as it does all refusals", async () => {
+    const { send } = fixture({ limits: { openRequestsMax: 0 } });
+    for (const method of ["PUT", "GET", "HEAD"]) {
+      assert.equal((await send(method, "/v1/kv/a")).status, 429);
+    }
+    const text = await (await send("GET", "/metrics")).text();
+    assert.match(text, /^holdfast_http_refusals_total\{code="overloaded"\} 3$/m);
+    assert.match(text, /^holdfast_http_overloaded_total\{bound="open_requests"\} 3$/m);
+  });
+
   it("says not_applied with 429 where the replica is overloaded", async () => {
     const { send, replica } = fixture();
     replica.refusal = new NotApplied("overloaded", "full");
@@ -231,4 +241,17 @@ describe("a command that changed nothing", () => {
       }
     });
   }
+});
+
+describe("an Idempotency-Key for which there is no room", () => {
+  it("is refused with the seconds until the session goes that was used longest ago", async () => {
+    const { send, replica } = fixture();
+    Object.defineProperty(replica.machine, "keysFreeAt", { value: replica.time() + 41_500 });
+    const result: KvResult = { type: "keysFull", revision: 9 };
+    replica.propose = () => Promise.resolve({ index: 1, term: 7, result });
+    const headers = { "idempotency-key": "k" };
+    const response = await send("PUT", "/v1/kv/a", { body: "v", headers });
+    await assertProblem(response, 429, "overloaded", "not_applied");
+    assert.equal(response.headers.get("retry-after"), "42");
+  });
 });

@@ -57,6 +57,18 @@ describe("POST /v1/restore", () => {
     assert.deepEqual({ revision, size }, { revision: 40, size: 40 });
   });
 
+  it("ends with a node that does nothing any more", async () => {
+    const made = cluster();
+    let asked = 0;
+    made.replica.propose = () => {
+      asked++;
+      return Promise.reject(new NotApplied("not_ready", "this node is stopping"));
+    };
+    const response = await restore(made, bytesOf(smallMachine()));
+    await assertProblem(response, 503, "not_ready", "not_applied");
+    assert.equal(asked, 2, "its first step, and what frees the members of it");
+  });
+
   it("lets whoever watches resume, as far as the backup's history goes", async () => {
     const made = cluster();
     const { send } = made;

@@ -174,6 +174,29 @@ describe(`a server over TLS (${runtime.name})`, { timeout: 60_000 }, () => {
     await endOf(connectPlainly(quick, "127.0.0.1"));
   });
 
+  it("survives connections that break off, at whichever moment", async () => {
+    const ends = Array.from({ length: 12 }, async (_, at) => {
+      const socket = connectPlainly(port, "127.0.0.1");
+      await once(socket, "connect");
+      if (at % 3 === 0) {
+        socket.resetAndDestroy();
+        return;
+      }
+      const over = connect({ socket, ca: authority.ca, host: "127.0.0.1" });
+      const ended = endOf(over);
+      if (at % 3 === 2) {
+        await once(over, "secureConnect");
+        over.write("PUT /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nhalf");
+      }
+      socket.resetAndDestroy();
+      await ended;
+    });
+    await Promise.all(ends);
+    const caller = await Caller.connect(port);
+    await caller.ask("/");
+    caller.socket.destroy();
+  });
+
   it("gives the head of a request its time, and no more", async () => {
     const quick = await serve(shown(first), { ...serverLimits, headersTimeoutMs: 500 });
     const { socket } = await Caller.connect(quick);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { it } from "node:test";
-import { type Command, type Operation } from "../../src/kv/command.ts";
+import type { Command, Operation } from "../../src/kv/command.ts";
 import { encodeCommand } from "../../src/kv/command-codec.ts";
 import { isFrugal } from "../../src/kv/frugal.ts";
 

@@ -2,7 +2,12 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { encodeCommand } from "../../src/kv/command-codec.ts";
 import type { Command } from "../../src/kv/command.ts";
-import { type Fingerprint, fingerprintOf, Idempotency } from "../../src/kv/idempotency.ts";
+import {
+  type Fingerprint,
+  fingerprintOf,
+  Idempotency,
+  sessionMs,
+} from "../../src/kv/idempotency.ts";
 import { KvMachine } from "../../src/kv/machine.ts";
 import {
   addOf,
@@ -179,6 +184,16 @@ describe("the table of answers", () => {
     while (take(full, { number }) === "first") number++;
     return number;
   }
+
+  it("tells when there is room again: when the session goes that was used longest ago", () => {
+    const full = table();
+    assert.equal(full.freesAt, 0);
+    take(full, { session: "first", time: 5 * minute });
+    take(full, { session: "second", time: 6 * minute });
+    assert.equal(full.freesAt, 5 * minute + sessionMs);
+    take(full, { session: "first", number: 1, time: 7 * minute });
+    assert.equal(full.freesAt, 6 * minute + sessionMs);
+  });
 
   it("takes nothing new where it is full, and still knows what it has", () => {
     const full = table();

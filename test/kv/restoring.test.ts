@@ -1,12 +1,17 @@
 /** A state that comes by commands takes effect whole or not at all, the same on every replica. */
 import { describe, it } from "node:test";
 import assert from "node:assert/strict";
-import type { RestoreCommand } from "../../src/kv/command.ts";
+import { encodeCommand } from "../../src/kv/command-codec.ts";
+import type { Command, RestoreCommand } from "../../src/kv/command.ts";
 import { KvMachine } from "../../src/kv/machine.ts";
 import type { KvResult } from "../../src/kv/result.ts";
 import { restoreMsMax } from "../../src/kv/restoring.ts";
 import { digestWith, firstDigest } from "../../src/kv/staging.ts";
 import { contents, grant, keyed, put, remove, restoredFrom, run, snapshotOf } from "./machines.ts";
+
+function as(token: string, command: Command): Command {
+  return { type: "as", token, command: encodeCommand(command) };
+}
 
 /** Of a store that has been used for an hour. */
 function source(): KvMachine {
@@ -214,6 +219,63 @@ describe("a restore", () => {
     run(machine, { type: "expire" }, 1000 + restoreMsMax);
     assert.ok(over(restoring(machine, rest[0]!, "r3")));
     assert.equal(machine.housekeeping.next(), null);
+  });
+
+  it("brings the backup's roles and tokens beside the cluster's own, which stay as they are", () => {
+    const role = (name: string, start: string) =>
+      ({ name, grants: [{ verbs: ["read"], start, end: null }] }) as const;
+    const token = (id: string, byte: number, roles: readonly string[]) =>
+      ({ id, name: id, hash: new Uint8Array(32).fill(byte), roles }) as const;
+    const secured = (by: string, byte: number): KvMachine => {
+      const machine = upgraded();
+      const root = token(`${by}${"0".repeat(16 - by.length)}`, byte, ["root"]);
+      const steps: readonly Command[] = [
+        { type: "putToken", token: root, first: true },
+        as(root.id, { type: "putRole", role: role("both", by) }),
+        as(root.id, { type: "putRole", role: role(by, by) }),
+        as(root.id, {
+          type: "putToken",
+          token: token(`${by}${"1".repeat(16 - by.length)}`, byte, [by]),
+          first: false,
+        }),
+      ];
+      for (const step of steps) assert.equal(run(machine, step).type, "accessChanged");
+      return machine;
+    };
+    const from = secured("bb", 1);
+    const root = `bb${"0".repeat(14)}`;
+    run(
+      from,
+      as(root, {
+        type: "put",
+        key: "k",
+        value: new Uint8Array(),
+        contentType: "a/b",
+        conditions: [],
+      }),
+    );
+    const snapshot = snapshotOf(from);
+    const own = secured("cc", 2);
+    const asked = (machine: KvMachine, by: string | null): KvResult[] =>
+      [{ type: "begin" } as const, ...steps(snapshot)].map((step) => {
+        const command = { type: "restore", id: "r1", step } as const;
+        return run(machine, by === null ? command : as(by, command));
+      });
+    assert.ok(asked(own, null).every(({ type }) => type === "unauthenticated"));
+    assert.ok(asked(own, `cc${"1".repeat(14)}`).every(({ type }) => type === "forbidden"));
+    assert.equal(asked(own, `cc${"0".repeat(14)}`).at(-1)?.type, "restored");
+    assert.deepEqual([...own.access.tokens()].map(({ id }) => id.slice(0, 3)), [
+      "bb0",
+      "bb1",
+      "cc0",
+      "cc1",
+    ]);
+    assert.deepEqual([...own.access.roles()].map(({ name }) => name), ["bb", "both", "cc"]);
+    assert.equal(own.access.role("both")?.grants[0]?.start, "cc");
+    assert.equal(own.store.size, 1);
+    const open = upgraded();
+    assert.equal(asked(open, null).at(-1)?.type, "restored");
+    assert.ok(open.access.isRequired);
   });
 
   it("is none of a session's", () => {

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { connect } from "node:net";
 import { createPeerAuthenticator } from "../../src/adapters/peer-signature.ts";
 import { encodeForward, encodeRequest } from "../../src/adapters/peer-wire.ts";
+import { newestVersion } from "../../src/kv/cluster-version.ts";
 import { encodeCommand } from "../../src/kv/command-codec.ts";
 import { Cluster, eventually, setups } from "./harness/cluster.ts";
 import type { HttpAnswer, RequestOptions } from "./harness/http-client.ts";
@@ -201,9 +202,14 @@ class Forger {
     alter: (bytes: Uint8Array) => Uint8Array = (bytes) => bytes,
   ): Promise<HttpAnswer> {
     const { secrets, cluster: clusterId, from, to, target } = this.#forgery;
-    const self = { self: from, clusterId, secrets, wallNow: () => Date.now() };
-    const { headers } = createPeerAuthenticator(self).sealRequest(to, `/raft/v1/${path}`, message);
-    return cluster.http.request(`${target.url}/raft/v1/${path}`, {
+    const speaks = newestVersion;
+    const self = { self: from, clusterId, secrets, speaks, wallNow: () => Date.now() };
+    const { headers } = createPeerAuthenticator(self).sealRequest(
+      to,
+      `/raft/v${newestVersion}/${path}`,
+      message,
+    );
+    return cluster.http.request(`${target.url}/raft/v${newestVersion}/${path}`, {
       method: "POST",
       headers: { ...headers, ...cbor },
       body: alter(message),

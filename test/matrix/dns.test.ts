@@ -59,12 +59,9 @@ class Machines implements AsyncDisposable {
   }
 
   async launch(number: number, runtime: RuntimeName, flags: readonly string[]): Promise<void> {
-    const [binary, ...args] = nodeCommand(runtime);
-    // As users are told to run it: looking names up takes no permission that serving doesn't.
-    const plain = args.filter((arg) => arg !== "--allow-sys");
     const own = ["--id", `n${number}`, "--listen", `${this.address(number)}:${this.port}`];
     const data = ["--data", join(this.#temporary.path, `n${number}`)];
-    const process = new RunningProcess([binary, ...plain, ...own, ...data, ...flags], {
+    const process = new RunningProcess([...nodeCommand(runtime), ...own, ...data, ...flags], {
       env: { HOLDFAST_SECRET: secret, HOLDFAST_DNS_SERVER: this.#dns.address },
     });
     this.running.set(number, process);

@@ -27,7 +27,8 @@ for (const { name, runtimes: chosen } of longSetups) {
       const bearer = { authorization: `Bearer ${rootToken}` };
       const heard: string[] = [];
       const write = async (): Promise<void> => {
-        for (const { url } of cluster.nodes.filter((node) => node.isRunning)) {
+        const running = cluster.nodes.filter((node) => node.isRunning);
+        await Promise.all(running.map(async ({ url }) => {
           await ask(url, "PUT", "/v1/kv/marker-key?ttl=1h", "marker-value");
           await ask(url, "GET", "/v1/kv/marker-key");
           await ask(url, "GET", "/v1/kv?prefix=marker-key&limit=marker");
@@ -36,7 +37,7 @@ for (const { name, runtimes: chosen } of longSetups) {
           await ask(url, "PUT", "/v1/members", '{"voters":["marker"]}');
           await ask(url, "PUT", "/v1/marker", "marker");
           await ask(url, "POST", "/raft/v1/append", "marker");
-        }
+        }));
       };
       const ask = async (url: string, method: string, path: string, body?: string) => {
         const headers = {
@@ -44,7 +45,8 @@ for (const { name, runtimes: chosen } of longSetups) {
           "idempotency-key": `marker-${heard.length}`,
           traceparent: "marker",
         };
-        for (const said of [bearer, { authorization: `Bearer ${wrongToken}` }]) {
+        const wrong = { authorization: `Bearer ${wrongToken}` };
+        for (const said of method === "PUT" ? [bearer, wrong] : [bearer]) {
           const options = { method, headers: { ...headers, ...said }, timeoutMs: 5000 };
           const answer = await http.request(
             url + path,
@@ -69,8 +71,10 @@ for (const { name, runtimes: chosen } of longSetups) {
       assert.ok(leader);
       await leader.kill();
       const told = [leader.stderr];
+      await cluster.ready(cluster.others(leader.id));
       await write();
       await leader.start();
+      await cluster.ready();
       await write();
       for (const node of cluster.nodes) await node.end("SIGTERM");
       told.push(...cluster.nodes.map((node) => node.stderr + node.stdout));

@@ -167,16 +167,6 @@ async function refusesNewcomer(cluster: Cluster, release: string) {
   }
 }
 
-/** What version 1 doesn't know is refused, and who keeps it from being there is named. */
-async function waits(cluster: Cluster, { url }: NodeProcess, why: string): Promise<void> {
-  const { status, json } = await cluster.http.request(`${url}/v1/access/roles/reader`, {
-    method: "PUT",
-    body: JSON.stringify({ grants: [{ verbs: ["read"], prefix: "a/" }] }),
-  });
-  const { code, detail, outcome } = json() as Record<string, string>;
-  assert.deepEqual([status, code, outcome, detail], [503, "not_ready", "not_applied", why]);
-}
-
 async function upgradeAll(cluster: Cluster, old: string, t: TestContext): Promise<NodeProcess> {
   const leader = await cluster.leader();
   const [first, second] = cluster.others(leader.id);
@@ -213,11 +203,6 @@ async function upgradeAll(cluster: Cluster, old: string, t: TestContext): Promis
     const spoken = members.map(({ id, speaks }) => id === leader.id ? speaks === 1 : speaks === 2);
     return spoken.every(Boolean) ? true : undefined;
   });
-  await waits(
-    cluster,
-    first,
-    `access control waits until every member runs 0.2.0: ${leader.id} runs ${OLD}`,
-  );
   await restartAs(cluster, leader, null);
   return copy;
 }

@@ -41,7 +41,7 @@ describe("the watchdog", () => {
   it("looks ten times a second, and says nothing while all is well", async () => {
     const { clock, lines, seen, lags } = watched();
     await clock.pass(1000);
-    assert.deepEqual(lags, new Array(1000 / watchdogIntervalMs).fill(0));
+    assert.deepEqual(lags, Array.from({ length: 1000 / watchdogIntervalMs }, () => 0));
     assert.deepEqual([...lines, ...seen], []);
   });
 
@@ -53,6 +53,15 @@ describe("the watchdog", () => {
     assert.deepEqual(seen, ["loop stalled"]);
     assert.deepEqual(lags, [0.25, 0.251]);
     assert.deepEqual(lines, ['warn the event loop stood still {"ms":251,"role":"leader"}']);
+  });
+
+  it("tells of many stalls once in a while, and counts them all", async () => {
+    const { clock, lines, seen } = watched();
+    for (let stall = 0; stall < 30; stall++) await clock.stall(watchdogIntervalMs + 300);
+    assert.equal(seen.length, 30);
+    assert.equal(lines.length, 2, "12 s, and one line in 10");
+    await clock.stall(watchdogIntervalMs + 5000);
+    assert.equal(lines.length, 3, "what is far worse is told at once");
   });
 
   it("tells when the disk begins to stall and when it answers again, once each", async () => {

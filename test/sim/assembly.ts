@@ -56,7 +56,7 @@ export async function assemble(
     clock,
     machine: new WatchedMachine(machine, snapshots, watch),
     log: (_level, message) => {
-      if (watch.alive() && /^the disk/.test(message)) watch.probes.reached(probeOf(message));
+      if (watch.alive() && message.startsWith("the disk")) watch.probes.reached(probeOf(message));
     },
     observer,
   });

@@ -3,10 +3,13 @@
  * node that is behind may not have heard yet. Strangers can bring this about, so it has to cost little: one question is
  * on its way at a time, whoever comes meanwhile shares the next one, and they don't follow each other at once.
  */
+import { NotApplied } from "../../errors.ts";
 import { Refusal } from "../problem.ts";
 
-/** Requests that wait for an answer at a time. */
+/** Requests that wait for an answer at a time, of each kind. */
 export const doubtsMax = 256;
+/** Whose tokens are known here have places of their own: strangers, however many, don't take them. */
+export type Doubtful = "stranger" | "bearer";
 /** From one question to the next, in milliseconds. */
 const paceMs = 25;
 
@@ -20,7 +23,7 @@ export class Confirmations {
   readonly #replica: Oracle;
   readonly #timeoutMs: number;
   readonly #now: () => number;
-  #waiting = 0;
+  readonly #waiting: Record<Doubtful, number> = { stranger: 0, bearer: 0 };
   #askedAt = -Infinity;
   /** The question that is on its way. */
   #current: Promise<void> | null = null;
@@ -41,18 +44,25 @@ export class Confirmations {
 
   /**
    * Resolves when the state here reflects all that was acknowledged before the call.
+   * @param deadline until when whoever asks can wait, in milliseconds as `now` has them.
    * @throws {NotApplied} where no leader said so in time.
    * @throws {Refusal} 429 where too many wait for that.
    */
-  async confirm(): Promise<void> {
-    if (this.#waiting >= doubtsMax) {
+  async confirm(deadline: number, who: Doubtful): Promise<void> {
+    if (this.#waiting[who] >= doubtsMax) {
       throw new Refusal("overloaded", "too many requests with doubtful tokens are open");
     }
-    this.#waiting++;
+    this.#waiting[who]++;
+    const late = Promise.withResolvers<never>();
+    const timer = setTimeout(
+      () => late.reject(new NotApplied("no_leader", "no leader was found in time")),
+      Math.max(1, deadline - this.#now()),
+    );
     try {
-      await (this.#next ??= this.#follow());
+      await Promise.race([this.#next ??= this.#follow(), late.promise]);
     } finally {
-      this.#waiting--;
+      clearTimeout(timer);
+      this.#waiting[who]--;
     }
   }
 

@@ -13,7 +13,7 @@ import { tokenIdIn } from "../../config/token-text.ts";
 import type { Credentials } from "../../ports.ts";
 import { forbidden, Refusal, unauthenticated, unknownToken } from "../problem.ts";
 import type { Confirmations } from "./confirmations.ts";
-import { isDecidedAtDoor, neededAtDoor, type Right } from "./rights.ts";
+import { asksFirst, neededAtDoor, type Right } from "./rights.ts";
 
 /** Whoever asks where nobody is asked for a token, this process itself, or a token's bearer. */
 export type Caller =
@@ -54,33 +54,56 @@ export class Gate {
   }
 
   /**
-   * Who asks. Resolves where they have a right to what the route is for.
+   * Who asks. Resolves where they have a right to what the route is for. Where it has to ask, it waits until `deadline`.
    * @throws {Refusal} 401, 403, 429, or 503 where there is no root token yet. {NotApplied}
    */
   async admit(
-    { method, headers }: Pick<Request, "method" | "headers">,
+    { headers }: Pick<Request, "headers">,
     right: Right,
-    origin: symbol | undefined,
+    { origin, deadline }: { readonly origin: symbol | undefined; readonly deadline: number },
   ): Promise<Caller> {
     if (right === "open") return anybody;
     if (origin === fromInside) return inside;
-    if (!this.isClosed) return anybody;
+    if (!this.isClosed) {
+      if (!asksFirst(right)) return anybody;
+      await this.#parts.confirmations.confirm(deadline, "stranger");
+      if (!this.isClosed) return anybody;
+    }
     if (this.#parts.recovers && !headers.has("authorization")) return inside;
-    const caller = await this.#bearerOf(headers.get("authorization"));
+    const caller = await this.#bearerOf(headers.get("authorization"), deadline);
     const needs = neededAtDoor(right);
-    if (isDecidedAtDoor(right, method)) await this.#parts.confirmations.confirm();
-    await this.may(caller, () => needs);
+    await this.may(caller, () => needs, deadline);
     return caller;
+  }
+
+  /**
+   * The same for who was let in before this node had heard that the cluster asks for tokens.
+   * @throws {Refusal} 401, 403, 429. {NotApplied}
+   */
+  async admitAgain(
+    request: Pick<Request, "headers">,
+    right: Right,
+    from: { readonly origin: symbol | undefined; readonly deadline: number },
+  ): Promise<Caller> {
+    if (!this.isClosed) await this.#parts.confirmations.confirm(from.deadline, "stranger");
+    return await this.admit(request, right, from);
   }
 
   /**
    * Resolves where the caller may do what needs this, as far as this node knows; before it says no, it asks.
    * @throws {Refusal} 401, 403, 429. {NotApplied}
    */
-  async may(caller: Caller, needs: () => readonly Need[]): Promise<void> {
+  async may(caller: Caller, needs: () => readonly Need[], deadline: number): Promise<void> {
     if (this.refusal(caller, needs()) === null) return;
-    if (caller.type === "bearer") await this.#parts.confirmations.confirm();
+    if (caller.type === "bearer") await this.#parts.confirmations.confirm(deadline, "bearer");
     this.check(caller, needs());
+  }
+
+  /** Resolves when this node knows the newest of tokens and roles. @throws {Refusal} 429. {NotApplied} */
+  async learn(caller: Caller, deadline: number): Promise<void> {
+    if (caller.type === "inside") return;
+    const who = caller.type === "bearer" ? "bearer" : "stranger";
+    await this.#parts.confirmations.confirm(deadline, who);
   }
 
   /** On the state as it is here and now. @throws {Refusal} 401, 403. */
@@ -106,14 +129,14 @@ export class Gate {
     }
   }
 
-  async #bearerOf(header: string | null): Promise<Caller> {
+  async #bearerOf(header: string | null, deadline: number): Promise<Caller> {
     const { credentials, confirmations, access } = this.#parts;
     if (header === null) throw unauthenticated("a token is needed");
     const [, text = ""] = /^bearer +(\S+) *$/i.exec(header) ?? [];
     const token = tokenIdIn(text);
     if (token === null || credentials === null) throw unknownToken();
     if (access().principal(token) === undefined) {
-      await confirmations.confirm();
+      await confirmations.confirm(deadline, "stranger");
       if (!access().isRequired) {
         this.#parts.checkVersion();
         throw noRootYet();

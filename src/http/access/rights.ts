@@ -1,5 +1,5 @@
 /** What each route needs of whoever asks, in one table: `app.ts` takes no route that isn't in it. */
-import type { rootRole, Verb } from "../../kv/access/grant.ts";
+import { rootRole, type Verb } from "../../kv/access/grant.ts";
 import { anywhere } from "../../kv/access/needs.ts";
 import type { Need } from "../../kv/access/principal.ts";
 
@@ -59,9 +59,9 @@ export function neededAtDoor(right: Exclude<Right, "open">): readonly Need[] {
 }
 
 /**
- * Whether the door has the last word. What becomes a command is checked again where it is applied, and reads are where
- * the state is read; of these nothing comes after the door, so that has to know the newest of who may what.
+ * Whether a node that has not heard of tokens yet asks whether there are some before it lets anybody in: what is there
+ * only where there are tokens, it would say is not there.
  */
-export function isDecidedAtDoor(right: Right, method: string): boolean {
-  return right === "member" && method !== "GET" && method !== "HEAD";
+export function asksFirst(right: Right): boolean {
+  return right === rootRole;
 }

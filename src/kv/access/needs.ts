@@ -12,39 +12,42 @@ import {
 } from "../command.ts";
 import type { Key } from "../key.ts";
 import type { Access } from "./access.ts";
+import type { KeyRange } from "../ordered-map.ts";
 import { isAccessName, rangeOfKey, rootRole, type TokenId, type Verb } from "./grant.ts";
-import type { Need } from "./principal.ts";
+import { everywhere, type Need } from "./principal.ts";
 
-/** The keys that end with a lease. */
-export type KeysOf = (lease: LeaseId) => readonly Key[];
+/** The first key in a range that ends with a lease, if there is one. */
+export type FirstOf = (lease: LeaseId, range: KeyRange) => Key | undefined;
 
 /**
  * Null for what nobody may ask for: it is the leader's own, or somebody's already. A keyed command needs what the one in
  * it does.
  */
-export function neededBy(command: Command, keysOf: KeysOf): readonly Need[] | null {
+export function neededBy(command: Command, firstOf: FirstOf): readonly Need[] | null {
+  const neededByEach = (operation: Operation): readonly Need[] =>
+    neededByOperation(operation, firstOf);
   switch (command.type) {
     case "put":
     case "delete":
     case "deleteRange":
-      return neededByOperation(command);
+      return neededByEach(command);
     case "transaction":
       return [
         ...command.checks.map(neededByCheck),
-        ...command.then.flatMap(neededByOperation),
-        ...command.else.flatMap(neededByOperation),
+        ...command.then.flatMap(neededByEach),
+        ...command.else.flatMap(neededByEach),
       ];
     case "batch":
       return command.items.flatMap(({ checks, operation }) => [
         ...checks.map(neededByCheck),
-        ...neededByOperation(operation),
+        ...neededByEach(operation),
       ]);
     case "grant":
       return [anywhere("lease")];
     case "keepAlive":
-      return neededByLease(command.lease, ["lease"], keysOf);
+      return neededByLease(command.lease, ["lease"], firstOf);
     case "revoke":
-      return neededByLease(command.lease, ["lease", "write"], keysOf);
+      return neededByLease(command.lease, ["lease", "write"], firstOf);
     case "restore":
     case "putRole":
     case "deleteRole":
@@ -64,20 +67,16 @@ export function neededBy(command: Command, keysOf: KeysOf): readonly Need[] | nu
 export function neededByLease(
   lease: LeaseId,
   verbs: readonly Verb[],
-  keysOf: KeysOf,
+  firstOf: FirstOf,
 ): readonly Need[] {
-  const keys = keysOf(lease);
-  return [
-    anywhere("lease"),
-    ...verbs.flatMap((verb) => keys.map((key): Need => ({ verb, range: rangeOfKey(key) }))),
-  ];
+  return [anywhere("lease"), ...verbs.map((verb) => onAll(verb, lease, firstOf))];
 }
 
 /** What an operation needs, alone or among others. */
-export function neededByOperation(operation: Operation): readonly Need[] {
+function neededByOperation(operation: Operation, firstOf: FirstOf): readonly Need[] {
   switch (operation.type) {
     case "put":
-      return neededByPut(operation);
+      return neededByPut(operation, firstOf);
     case "delete":
       return [on("write", operation.key)];
     case "deleteRange":
@@ -91,11 +90,14 @@ export function neededByOperation(operation: Operation): readonly Need[] {
   }
 }
 
+/** Whoever has a key under a lease can keep it from whoever has none of the others, and so has to have them all. */
 function neededByPut(
   { key, extras }: { readonly key: Key; readonly extras?: PutExtras },
+  firstOf: FirstOf,
 ): readonly Need[] {
   const write = on("write", key);
-  return (extras?.lease ?? null) === null ? [write] : [write, on("lease", key)];
+  const lease = extras?.lease ?? null;
+  return lease === null ? [write] : [write, on("lease", key), onAll("lease", lease, firstOf)];
 }
 
 function neededByCheck({ key }: Check): Need {
@@ -110,6 +112,11 @@ export function anywhere(verb: Need["verb"]): Need {
 /** A verb, on one key. */
 export function on(verb: Verb, key: Key): Need {
   return { verb, range: rangeOfKey(key) };
+}
+
+/** A verb, on each key of a lease, however many these are. */
+function onAll(verb: Verb, lease: LeaseId, firstOf: FirstOf): Need {
+  return { verb, range: everywhere, firstIn: (range) => firstOf(lease, range) };
 }
 
 /** Stands between a session's own name and its principal's: no session's name holds it. */

@@ -7,7 +7,12 @@ import { type Grant, rootRole, type Token, type Verb } from "./grant.ts";
 export interface Need {
   readonly verb: Verb | typeof rootRole;
   readonly range: KeyRange | null;
+  /** Where only some keys of the range are meant: the first of them in a part of it. */
+  readonly firstIn?: (part: KeyRange) => Key | undefined;
 }
+
+/** All keys. */
+export const everywhere: KeyRange = { start: "", end: null };
 
 export class Principal {
   readonly token: Token;
@@ -25,10 +30,13 @@ export class Principal {
     return this.isRoot || needs.every((need) => this.#has(need));
   }
 
-  #has({ verb, range }: Need): boolean {
+  #has({ verb, range, firstIn }: Need): boolean {
     if (verb === rootRole) return false;
-    const ranges = this.#ranges.get(verb);
-    if (ranges === undefined) return false;
+    const ranges = this.#ranges.get(verb) ?? [];
+    if (firstIn !== undefined) {
+      return [...gapsOf(ranges)].every((gap) => firstIn(gap) === undefined);
+    }
+    if (ranges.length === 0) return false;
     if (range === null || isEmpty(range)) return true;
     return covers(ranges, range);
   }
@@ -60,6 +68,16 @@ function merged(ranges: readonly KeyRange[]): readonly KeyRange[] {
     }
   }
   return result;
+}
+
+/** What lies before, between and behind ranges that are in order and don't touch. */
+function* gapsOf(ranges: readonly KeyRange[]): Generator<KeyRange, void> {
+  let start: Key | null = everywhere.start;
+  for (const range of ranges) {
+    if (start !== null && start < range.start) yield { start, end: range.start };
+    start = range.end;
+  }
+  if (start !== null) yield { start, end: null };
 }
 
 function later(a: Key | null, b: Key | null): Key | null {

@@ -27,7 +27,7 @@ function runAs(state: State, { token, command: payload }: AsCommand): KvResult {
   if (command.type === "malformed") return command;
   const inner = command.type === "keyed" ? decoded(state, command.command) : command;
   if (inner.type === "malformed") return inner;
-  const needs = neededBy(inner, (lease) => store.keysOf(lease));
+  const needs = neededBy(inner, (lease, range) => store.firstKeyOf(lease, range));
   if (needs === null || version < accessVersion) {
     return malformed(state, `a token with a command of type ${inner.type}`);
   }

@@ -44,6 +44,20 @@ describe("a machine that has a root token", () => {
     assert.equal(guarded.machine.store.revision, 2);
   });
 
+  it("lists none of a lease's keys to say whether a token may keep or join it", () => {
+    const guarded = Guarded.with({ appmaker: [under("a/", "write", "lease")] });
+    guarded.as("appmaker", { type: "grant", ttlMs: 60_000 });
+    const extras = { metadata: null, ttlMs: null, lease: 1 };
+    assert.equal(guarded.as("appmaker", put("a/1", { extras })).type, "put");
+    Object.assign(guarded.machine.store, { keysOf: () => assert.fail("they are listed") });
+    assert.equal(guarded.as("appmaker", put("a/2", { extras })).type, "put");
+    for (const token of ["appmaker", rootId, null]) {
+      assert.equal(guarded.as(token, { type: "keepAlive", lease: 1 }).type, "lease");
+    }
+    assert.equal(guarded.as(rootId, put("b/1", { extras })).type, "put");
+    assert.equal(guarded.as("appmaker", { type: "keepAlive", lease: 1 }).type, "forbidden");
+  });
+
   it("does what a node asks for its own process", () => {
     assert.equal(Guarded.with().as(null, put("k")).type, "put");
   });

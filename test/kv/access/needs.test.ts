@@ -10,11 +10,16 @@ import { put, tokenOf, under } from "./tokens.ts";
 const keys: Readonly<Record<number, readonly string[]>> = { 1: [], 2: ["a/1", "b/1"] };
 
 function may(command: Command, ...grants: readonly Grant[]): boolean {
-  const needs = neededBy(command, (lease) => keys[lease] ?? []);
+  const needs = neededBy(
+    command,
+    (lease, { start, end }) =>
+      keys[lease]?.find((key) => key >= start && (end === null || key < end)),
+  );
   assert.ok(needs !== null);
   return new Principal(tokenOf("aaaaaaaa", ["x"]), grants).may(needs);
 }
 
+const ofOthers = { extras: { metadata: null, ttlMs: null, lease: 2 } };
 const leased = { extras: { metadata: null, ttlMs: null, lease: 1 } };
 const [start, end] = ["a/b", "a/d"];
 const list = { type: "list", start, end, reverse: false, limit: 10, values: true } as const;
@@ -39,6 +44,23 @@ const cases: readonly (readonly [string, Command, readonly Grant[]])[] = [
     under("a/", "write"),
   ]],
   ["a put under a lease", put("a/k", leased), [under("a/", "write"), under("a/", "lease")]],
+  ["a put under a lease that has keys", put("c", ofOthers), [
+    under("c", "write"),
+    under("c", "lease"),
+    under("a/", "lease"),
+    under("b/", "lease"),
+  ]],
+  [
+    "a batch's put under a lease that has keys",
+    batch({ checks: [], operation: put("c", ofOthers) as never }),
+    [
+      under("a/0", "read"),
+      under("c", "write"),
+      under("c", "lease"),
+      under("a/", "lease"),
+      under("b/", "lease"),
+    ],
+  ],
   ["a put with a condition", put("a/k", { conditions: [{ type: "exists" }] }), [
     under("a/", "write"),
   ]],
@@ -115,7 +137,7 @@ describe("what a command needs", () => {
       { type: "upgrade", version: 2 },
       { type: "as", token: null, command: new Uint8Array() },
     ];
-    for (const command of own) assert.equal(neededBy(command, () => []), null);
+    for (const command of own) assert.equal(neededBy(command, () => undefined), null);
   });
 
   it("is the role root, which no verbs come to, for roles and tokens", () => {
@@ -131,7 +153,7 @@ describe("what a command needs", () => {
         { type: "deleteToken", id: "bbbbbbbb" },
       ] as const
     ) {
-      const needs = neededBy(command, () => []) ?? [];
+      const needs = neededBy(command, () => undefined) ?? [];
       assert.ok(root.may(needs));
       assert.ok(!everything.may(needs));
     }

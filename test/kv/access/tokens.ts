@@ -1,12 +1,12 @@
 /** Machines that ask for tokens, and what is asked of them with these. */
 import assert from "node:assert/strict";
-import {
-  type AccessEdit,
-  type Grant,
-  type Role,
-  type Token,
-  type TokenId,
-  type Verb,
+import type {
+  AccessEdit,
+  Grant,
+  Role,
+  Token,
+  TokenId,
+  Verb,
 } from "../../../src/kv/access/grant.ts";
 import { encodeCommand, stampCommand } from "../../../src/kv/command-codec.ts";
 import type { Command } from "../../../src/kv/command.ts";

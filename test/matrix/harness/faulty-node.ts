@@ -24,7 +24,7 @@ export interface Faults {
 const POLL_MS = 10;
 
 let faults: Faults = {};
-let onNews: (() => void)[] = [];
+const onNews: (() => void)[] = [];
 
 function look(path: string): void {
   const before = faults;

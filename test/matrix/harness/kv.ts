@@ -31,7 +31,7 @@ export async function put(request: KvRequest, value: string): Promise<KvOutcome>
   throw new Error(`PUT ${key}: ${answer.status} without an outcome: ${answer.text()}`);
 }
 
-/** @throws what is neither an answer, nor 503, nor a broken connection. */
+/** @throws what is neither an answer, nor 503 or 429, nor a broken connection. */
 export async function get(request: KvRequest, query = ""): Promise<KvOutcome> {
   const { http, url, key, timeoutMs = 5000 } = request;
   let answer: HttpAnswer;
@@ -45,7 +45,7 @@ export async function get(request: KvRequest, query = ""): Promise<KvOutcome> {
     const revision = Number(answer.headers.etag?.replaceAll('"', ""));
     return { type: "done", revision, value: answer.text() };
   }
-  if (answer.status === 503) return { type: "notApplied" };
+  if ([429, 503].includes(answer.status)) return { type: "notApplied" };
   throw new Error(`GET ${key}: ${answer.status} ${answer.text()}`);
 }
 

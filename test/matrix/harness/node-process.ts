@@ -219,7 +219,7 @@ export interface NodeOptions {
 }
 
 /** A node that can be started, killed and started again over the same data. */
-export class NodeProcess {
+export class NodeProcess implements AsyncDisposable {
   readonly id: string;
   readonly runtime: RuntimeName;
   readonly url: string;
@@ -300,5 +300,9 @@ export class NodeProcess {
 
   async kill(): Promise<void> {
     if (this.isRunning) await this.end("SIGKILL");
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.kill();
   }
 }
