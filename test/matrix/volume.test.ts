@@ -1,4 +1,4 @@
-/** A hundred and twenty thousand puts from many clients at once: the log is compacted meanwhile, and memory stays where it was. */
+/** A hundred and sixty thousand puts from many clients at once: the log is compacted meanwhile, and memory stays where it was. */
 import { describe, it } from "node:test";
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync, statSync } from "node:fs";
@@ -8,14 +8,14 @@ import { quantile, requestBytes, runLoad } from "../../bench/load.ts";
 import { Cluster, eventually, longSetups } from "./harness/cluster.ts";
 import type { NodeProcess } from "./harness/node-process.ts";
 
-const PUTS = 120_000;
+const PUTS = 160_000;
 const KEYS = 2_000;
 const CONNECTIONS = 96;
 const VALUE_BYTES = 1_000;
 const MIB = 1024 * 1024;
 /** Entries. A snapshot waits until the log has outgrown the last one four to five times: some 15,000 of these. */
 const SNAPSHOT_FAR = 20_000;
-/** Less than half of what was put: all but the segments in use, and one laid out in advance, has been given back. */
+/** Less than half of what was put: all but three segments that the log lies across, and one laid out in advance. */
 const DISK_BYTES_MAX = PUTS * VALUE_BYTES / 2;
 const RESIDENT_BYTES_MAX = 512 * MIB;
 
@@ -23,7 +23,7 @@ const value = (n: number): Uint8Array =>
   new TextEncoder().encode(`value ${n} `.padEnd(VALUE_BYTES, "abcdefghijklmnopqrstuvwxyz"));
 
 for (const { name, runtimes } of longSetups) {
-  describe(`a hundred and twenty thousand puts (${name})`, () => {
+  describe(`a hundred and sixty thousand puts (${name})`, () => {
     it("leave a compacted log, bounded memory and what was put last", async (t) => {
       // History makes snapshots larger, and the larger they are the more log they wait for.
       await using cluster = await Cluster.start(runtimes, ["--history-bytes", "1MiB"]);
