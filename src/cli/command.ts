@@ -75,6 +75,18 @@ export function readFlag<T>(
   );
 }
 
+/** What a command can do, by its first word. */
+export type Actions = Readonly<Record<string, (args: Arguments) => Promise<number>>>;
+
+/** What the first word asks of `command`. @throws {BadConfiguration} where there is no such thing. */
+export function actionOf(args: Arguments, command: string, actions: Actions): Actions[string] {
+  const [action = ""] = args.operands;
+  const run = Object.hasOwn(actions, action) ? actions[action] : undefined;
+  if (run !== undefined) return run;
+  const known = Object.keys(actions).join(", ");
+  throw new BadConfiguration(`${command} takes ${known}; got ${JSON.stringify(action)}`);
+}
+
 /** What stands without a flag, at a place. */
 export interface OperandSpec {
   readonly at: number;

@@ -4,6 +4,8 @@ import { BadConfiguration } from "../errors.ts";
 import { LeaseListAnswer, type LeaseStatus } from "../http/wire.ts";
 import type { Arguments, FlagSpec } from "./arguments.ts";
 import {
+  actionOf,
+  type Actions,
   clientFlags,
   clientFrom,
   clientHelp,
@@ -44,17 +46,12 @@ serve it (nothing was changed), 6 the outcome is unknown, 7 refused.
 `,
   syntax: { flags: { ttl, ...clientFlags }, operands: ["ACTION", "[ID]"] },
   run: (args) => {
-    const [action = ""] = args.operands;
-    const run = Object.hasOwn(actions, action) ? actions[action] : undefined;
-    if (run === undefined) {
-      const known = Object.keys(actions).join(", ");
-      throw new BadConfiguration(`lease takes ${known}; got ${JSON.stringify(action)}`);
-    }
+    const run = actionOf(args, "lease", actions);
     return refusedAs(args, "lease", exit.no, () => run(args));
   },
 };
 
-const actions: Readonly<Record<string, (args: Arguments) => Promise<number>>> = {
+const actions: Actions = {
   grant: async (args) => {
     checkUse(args, "grant", 1);
     const ttlMs = readFlag(args, "ttl", ttl, durationSchema(1, TTL_MS_MAX));

@@ -12,6 +12,8 @@ import { durationSchema, idSchema } from "../config/options.ts";
 import { BadConfiguration } from "../errors.ts";
 import type { Arguments, FlagSpec } from "./arguments.ts";
 import {
+  actionOf,
+  type Actions,
   clientFlags,
   clientFrom,
   clientHelp,
@@ -87,17 +89,12 @@ changed), 6 the change goes on, or its outcome is unknown, 7 something else fail
     operands: ["ACTION", "[ID]", "[URL]"],
   },
   run: (args) => {
-    const [action = ""] = args.operands;
-    const run = Object.hasOwn(actions, action) ? actions[action] : undefined;
-    if (run === undefined) {
-      const known = Object.keys(actions).join(", ");
-      throw new BadConfiguration(`member takes ${known}; got ${JSON.stringify(action)}`);
-    }
+    const run = actionOf(args, "member", actions);
     return refusedAs(args, "member", exit.no, () => run(args));
   },
 };
 
-const actions: Readonly<Record<string, (args: Arguments) => Promise<number>>> = {
+const actions: Actions = {
   list: async (args) => {
     checkUse(args, "list", { operands: 1, flags: [] });
     const answer = await clientFrom(args).members();

@@ -11,6 +11,8 @@ import {
 import { verbs as allVerbs } from "../kv/access/grant.ts";
 import type { Arguments, FlagSpec } from "./arguments.ts";
 import {
+  actionOf,
+  type Actions,
   clientFlags,
   clientHelp,
   type Command,
@@ -67,18 +69,10 @@ could serve it (nothing was changed), 6 the outcome is unknown, 7 refused.
     flags: { verbs, key, grants, add: bare, none: bare, ...rangeFlags, ...clientFlags },
     operands: ["ACTION", "[NAME]"],
   },
-  run: (args) => {
-    const [action = ""] = args.operands;
-    const run = Object.hasOwn(actions, action) ? actions[action] : undefined;
-    if (run === undefined) {
-      const known = Object.keys(actions).join(", ");
-      throw new BadConfiguration(`role takes ${known}; got ${JSON.stringify(action)}`);
-    }
-    return run(args);
-  },
+  run: (args) => actionOf(args, "role", actions)(args),
 };
 
-const actions: Readonly<Record<string, (args: Arguments) => Promise<number>>> = {
+const actions: Actions = {
   set: async (args) => {
     checkUse(args, "set", 2);
     const name = readOperand(args, nameOperand, nameSchema);

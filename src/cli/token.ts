@@ -11,6 +11,8 @@ import {
 } from "../http/wire.ts";
 import type { Arguments, FlagSpec } from "./arguments.ts";
 import {
+  actionOf,
+  type Actions,
   clientFlags,
   clientFrom,
   clientHelp,
@@ -55,18 +57,10 @@ Exit status: 0 done, 1 there is no such token or role, or it is the last of root
 line, 5 no node could serve it (nothing was changed), 6 the outcome is unknown, 7 refused.
 `,
   syntax: { flags: { roles, ...clientFlags }, operands: ["ACTION", "[NAME|ID]"] },
-  run: (args) => {
-    const [action = ""] = args.operands;
-    const run = Object.hasOwn(actions, action) ? actions[action] : undefined;
-    if (run === undefined) {
-      const known = Object.keys(actions).join(", ");
-      throw new BadConfiguration(`token takes ${known}; got ${JSON.stringify(action)}`);
-    }
-    return run(args);
-  },
+  run: (args) => actionOf(args, "token", actions)(args),
 };
 
-const actions: Readonly<Record<string, (args: Arguments) => Promise<number>>> = {
+const actions: Actions = {
   create: async (args) => {
     checkUse(args, "create", 2);
     const named = readOperand(args, nameOperand, name);
