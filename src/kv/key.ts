@@ -75,3 +75,8 @@ export function prefixEnd(prefix: Key): Key | null {
   if (length === 0) return null;
   return prefix.slice(0, length - 1) + String.fromCharCode(prefix.charCodeAt(length - 1) + 1);
 }
+
+/** The keys that are `key`, and no other. */
+export function rangeOfKey(key: Key): { readonly start: Key; readonly end: Key } {
+  return { start: key, end: `${key}\0` };
+}

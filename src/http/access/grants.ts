@@ -1,6 +1,6 @@
 /** Grants, from what a document says to what a role holds, and back. */
-import { type Grant, rangeOfKey, verbs } from "../../kv/access/grant.ts";
-import { type Key, keyToBytes, prefixEnd } from "../../kv/key.ts";
+import { type Grant, verbs } from "../../kv/access/grant.ts";
+import { type Key, keyToBytes, prefixEnd, rangeOfKey } from "../../kv/key.ts";
 import { bareKeyOf, rangeOf } from "../operations.ts";
 import { badRequest } from "../problem.ts";
 import { textOfKey } from "../text.ts";

@@ -1,5 +1,5 @@
 /** Which keys a watcher is told of. */
-import { type Key, prefixEnd } from "../../kv/key.ts";
+import { type Key, prefixEnd, rangeOfKey } from "../../kv/key.ts";
 import type { KeyRange } from "../../kv/ordered-map.ts";
 
 export type Filter =
@@ -12,7 +12,7 @@ export type Filter =
 export function rangeOf(filter: Filter): KeyRange {
   switch (filter.type) {
     case "key":
-      return { start: filter.key, end: `${filter.key}\0` };
+      return rangeOfKey(filter.key);
     case "prefix":
       return { start: filter.prefix, end: prefixEnd(filter.prefix) };
     case "range":

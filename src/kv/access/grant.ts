@@ -2,7 +2,6 @@
  * Who may do what: tokens have roles, roles have grants, and a grant allows verbs over a range of keys. All of it is part
  * of the replicated state. Of a token there is only its hash: whoever reads the log, a snapshot or a backup learns none.
  */
-import type { Key } from "../key.ts";
 import type { KeyRange } from "../ordered-map.ts";
 
 /** The cluster's version (`cluster-version.ts`) that knows all this. */
@@ -81,11 +80,6 @@ export function isAccessName(text: string): boolean {
 /** Whether `text` may be a token's id. */
 export function isTokenId(text: string): boolean {
   return /^[a-z0-9]{8,32}$/.test(text);
-}
-
-/** The keys that are `key`, and no other. */
-export function rangeOfKey(key: Key): KeyRange {
-  return { start: key, end: `${key}\0` };
 }
 
 /** About what a role costs in memory, in bytes. */

@@ -10,10 +10,10 @@ import {
   type Operation,
   type PutExtras,
 } from "../command.ts";
-import type { Key } from "../key.ts";
+import { type Key, rangeOfKey } from "../key.ts";
 import type { Access } from "./access.ts";
 import type { KeyRange } from "../ordered-map.ts";
-import { isAccessName, rangeOfKey, rootRole, type TokenId, type Verb } from "./grant.ts";
+import { isAccessName, rootRole, type TokenId, type Verb } from "./grant.ts";
 import { everywhere, type Need } from "./principal.ts";
 
 /** The first key in a range that ends with a lease, if there is one. */
